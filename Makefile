@@ -1,0 +1,50 @@
+# Two commands are enough: `make demo` and `make test`. Everything is installed into .venv at first use.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lab bench notebooks voila clean
+
+help:  ## show this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
+
+setup: $(READY)  ## make .venv with everything in it (once; some minutes, mostly PyTorch)
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' || \
+		{ echo "nstlab needs Python 3.10 to 3.13; name one: make PYTHON=python3.12 setup"; exit 1; }
+	$(PYTHON) -m venv $(VENV) || \
+		{ rm -rf $(VENV); echo "Python's venv module is missing; on Debian: apt-get install python3-venv"; exit 1; }
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[lab,test]'
+	@touch $@
+
+demo: $(READY)  ## paint the river castle as The Starry Night, into out/
+	$(BIN)/python -m nstlab stylize chenonceau_river starry_night --size 512 \
+		-o out/pastiche.png --losses out/losses.csv --plot out/losses.png
+	@echo "Next: make lab (the course), or your own pictures: $(BIN)/nstlab stylize CONTENT STYLE -o OUT.png"
+
+test: $(READY)  ## lint, types, unit tests, notebooks, browser
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+	NSTLAB_PROFILE=ci $(BIN)/python -m pytest notebooks --nbval-lax --nbval-cell-timeout=120 \
+		--nbval-sanitize-with tests/nbval_sanitize.cfg
+
+lab: $(READY)  ## open the course in JupyterLab
+	$(BIN)/jupyter lab notebooks
+
+notebooks: $(READY)  ## run the course and write its outputs into the notebooks
+	$(BIN)/python notebooks/make.py
+
+voila: $(READY)  ## serve approach 1 as an app without code
+	$(BIN)/voila notebooks/05_approach_1.ipynb
+
+bench: $(READY)  ## measure speed and memory, as tables of ratios
+	$(BIN)/python tests/benchmarks/bench_laplacian.py
+
+clean:  ## remove what the commands above made
+	rm -rf $(VENV) out

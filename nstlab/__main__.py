@@ -1,0 +1,196 @@
+"""The command line: `python -m nstlab`, installed as `nstlab`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from torch import Tensor
+from tqdm import tqdm
+
+from nstlab.filters import CONVOLUTIONS, WeightsError
+from nstlab.history import Step, save_losses
+from nstlab.images import WRITERS, ImageError, load_image, samples, save_image
+from nstlab.optimize import NAMED_STARTS, OPTIMIZERS, DivergenceError, Run, finish
+from nstlab.plots import figure_formats, plot_losses, save_figure
+from nstlab.transfer import STEPS, photorealize_run, stylize_run
+from nstlab.vgg import POOLINGS, VGG
+
+
+class Parser(argparse.ArgumentParser):
+    """Complains in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    """Every command and option."""
+    main = Parser(prog="nstlab", description="Neural style transfer, to read, to run and to learn from.")
+    commands = main.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
+
+    stylize = commands.add_parser("stylize", help="approach 1: paint one picture in the style of another")
+    stylize.add_argument("content", metavar="CONTENT", help="a picture's path, or a sample's name")
+    stylize.add_argument("style", metavar="STYLE", help="a picture's path, or a sample's name")
+    add_outputs(stylize)
+    add = stylize.add_argument
+    add("--size", type=int, default=512, help="bound of the longer side in pixels (%(default)s)")
+    add(
+        "--steps",
+        type=int,
+        default=30,
+        help="optimizer steps at full size, coarser sizes get more (%(default)s)",
+    )
+    add("--content-weight", type=float, default=1e3, help="weight of the mean of equation 1 (%(default)g)")
+    add("--style-weight", type=float, default=1.0, help="weight of equation 3 (%(default)g)")
+    add("--photorealism-weight", type=float, default=0.0, help="weight of the mean of equation 5 (%(default)g)")
+    add("--exact", action="store_true", help="take the weights as alpha and beta of equation 4 as printed")
+    add("--network", choices=CONVOLUTIONS, default="vgg16", help="(%(default)s)")
+    add("--weights", metavar="PATH", help="a local file of the network's filters, .pth or .safetensors")
+    add("--pooling", choices=POOLINGS, default="avg", help="(%(default)s)")
+    add("--start", default="noise", help="noise, content, style, or a picture's path (%(default)s)")
+    add("--optimizer", choices=OPTIMIZERS, default="lbfgs", help="(%(default)s)")
+    add(
+        "--one-size",
+        action="store_true",
+        help="work at full size from the first step, not from coarse to fine",
+    )
+    add("--seed", type=int, default=0, help="of the noise (%(default)s)")
+    add("--device", help="cpu, cuda, mps ... (default: NSTLAB_DEVICE, else the best there is)")
+    stylize.set_defaults(run=stylize_from)
+
+    photorealize = commands.add_parser("photorealize", help="approach 2: make a pastiche photorealistic again")
+    photorealize.add_argument("pastiche", metavar="PASTICHE", help="what approach 1 made: a picture's path")
+    photorealize.add_argument("content", metavar="CONTENT", help="the photograph it was made from, or a sample's name")
+    add_outputs(photorealize)
+    add = photorealize.add_argument
+    add("--weight", type=float, default=1e3, help="lambda, the weight of equation 5 (%(default)g)")
+    add("--method", choices=STEPS, default="solve", help="(%(default)s)")
+    add("--style", metavar="STYLE", help="with --method lbfgs: minimize equation 6, style and all")
+    add("--steps", type=int, help="at most (" + ", ".join(f"{m} {n}" for m, n in STEPS.items()) + ")")
+    add("--step", type=float, help="with --method descent: its length (default: just below where it explodes)")
+    add("--device", help="cpu, cuda, mps ... (default: NSTLAB_DEVICE, else the best there is)")
+    photorealize.set_defaults(run=photorealize_from)
+
+    listing = commands.add_parser("samples", help="list the bundled pictures with author and licence")
+    listing.set_defaults(run=None)
+    return main
+
+
+def add_outputs(command: argparse.ArgumentParser) -> None:
+    """What every run can leave behind."""
+    command.add_argument("-o", "--output", metavar="OUT", type=Path, required=True, help="where the picture goes")
+    command.add_argument("--losses", metavar="CSV", type=Path, help="write the losses of every epoch as a table")
+    command.add_argument("--plot", metavar="PNG", type=Path, help="draw the losses by epoch")
+
+
+def stylize_from(options: argparse.Namespace) -> Run:
+    """The run that `nstlab stylize` asks for."""
+    start = options.start
+    if start not in NAMED_STARTS:
+        start = load_image(start)
+    return stylize_run(
+        options.content,
+        options.style,
+        size=options.size,
+        steps=options.steps,
+        content_weight=options.content_weight,
+        style_weight=options.style_weight,
+        photorealism_weight=options.photorealism_weight,
+        exact=options.exact,
+        vgg=VGG(options.network, pooling=options.pooling, weights=options.weights),
+        start=start,
+        optimizer=options.optimizer,
+        coarse_to_fine=not options.one_size,
+        seed=options.seed,
+        device=options.device,
+    )
+
+
+def photorealize_from(options: argparse.Namespace) -> Run:
+    """The run that `nstlab photorealize` asks for. The content image is shrunk to the pastiche where it is larger."""
+    pastiche = load_image(options.pastiche)
+    return photorealize_run(
+        pastiche,
+        load_image(options.content, size=max(pastiche.shape[2:])),
+        weight=options.weight,
+        method=options.method,
+        style=options.style,
+        steps=options.steps,
+        step=options.step,
+        device=options.device,
+    )
+
+
+def check_outputs(options: argparse.Namespace) -> None:
+    """What can be known to fail at the end fails before the run begins."""
+    for option, path, suffixes in (
+        ("--output", options.output, set(WRITERS)),
+        ("--losses", options.losses, {".csv"}),
+        ("--plot", options.plot, figure_formats()),
+    ):
+        if path is not None and path.suffix.lower() not in suffixes:
+            raise ValueError(f"{option} {path}: the suffix must be one of {', '.join(sorted(suffixes))}.")
+        if path is not None and path.is_dir():
+            raise ValueError(f"{option} {path}: there is a folder of that name.")
+
+
+def watch(bar: tqdm, step: Step) -> None:
+    """Move the progress bar; the start, epoch 0, is no step."""
+    bar.set_postfix_str(", ".join(f"{name} {loss:.3g}" for name, loss in step.losses.items()), refresh=False)
+    bar.set_description_str(f"{max(step.size)} px", refresh=False)
+    if step.index:
+        bar.update()
+
+
+def carry_out(options: argparse.Namespace) -> int:
+    """Run, save what came of it, say what was written. Gives the exit code."""
+    check_outputs(options)
+    run: Run = options.run(options)
+    code = 0
+    image: Tensor | None
+    diverged: DivergenceError | None = None
+    with tqdm(total=run.steps, unit="epoch") as bar:
+        try:
+            result = finish(run, lambda step: watch(bar, step))
+            image, history, code = result.image, result.history, 130 if result.interrupted else 0
+        except DivergenceError as error:
+            image, history, code, diverged = error.image, error.history, 1, error
+    if image is not None:
+        written = [options.output]
+        save_image(image.clamp(0, 1), options.output)
+        if options.losses:
+            save_losses(history, options.losses)
+            written.append(options.losses)
+        if options.plot:
+            save_figure(plot_losses(history), options.plot)
+            written.append(options.plot)
+        if code == 130:
+            print(f"interrupted after {len(history) - 1} of {run.steps} epochs; what there was is saved")
+        print("wrote " + ", ".join(map(str, written)))
+    if diverged:
+        print(f"nstlab: {diverged}", file=sys.stderr)
+    return code
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Carry out one command. Gives 0, 1 after a divergence, 2 for bad input, 130 after Ctrl-C."""
+    options = parser().parse_args(arguments)
+    try:
+        if options.command == "samples":
+            print("\n".join(map(str, samples())))
+            return 0
+        return carry_out(options)
+    except (ImageError, WeightsError, ValueError, OSError) as error:
+        print(f"nstlab: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("nstlab: interrupted before the first epoch; nothing was written", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

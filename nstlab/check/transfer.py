@@ -1,0 +1,156 @@
+"""Notebook 05: its self-checks, on equation 4, its weights, and a term of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from nstlab.check.verdict import Slip, Verdict, compare
+from nstlab.losses import content_loss, gram_matrix, layer_style_loss, mean_gram_matrix
+from nstlab.objective import CONTENT_LAYER, STYLE_LAYERS
+from nstlab.transfer import stylize
+from nstlab.vgg import VGG
+
+TotalLoss = Callable[[Tensor, VGG, Tensor, Mapping[str, Tensor], float, float], Tensor]
+ALPHA, BETA = 2.0, 3.0  # with these both terms of the example count for much
+BALANCE = (0.15, 0.35)  # the share of the total that exercise 3 asks for
+
+
+@lru_cache(maxsize=1)
+def example() -> tuple[Tensor, VGG, Tensor, dict[str, Tensor]]:
+    """A small image, the network, P of one other image and the Gram matrices per place of a third.
+
+    >>> image, vgg, P, A = example()
+    >>> image.shape, P.shape, list(A) == list(STYLE_LAYERS)
+    (torch.Size([1, 3, 32, 48]), torch.Size([1, 512, 4, 6]), True)
+    """
+    generator = torch.Generator().manual_seed(5)
+    image, content, style = torch.rand(3, 1, 3, 32, 48, generator=generator)
+    vgg = VGG()
+    P, S = vgg(content, [CONTENT_LAYER])[CONTENT_LAYER], vgg(style, STYLE_LAYERS)
+    return image, vgg, P, {layer: mean_gram_matrix(S[layer]) for layer in STYLE_LAYERS}
+
+
+def total_loss(mine: TotalLoss) -> Verdict:
+    """Exercise 1: equation 4.
+
+        L = alpha 1/2 sum_ij (F_ij - P_ij)^2 + beta sum_l w_l E_l
+
+    >>> total_loss(lambda image, vgg, P, A, alpha, beta: None)
+    Not yet. It gives nothing back: end the function with `return`.
+    """
+    image, vgg, P, A = example()
+    F = vgg(image, {CONTENT_LAYER, *STYLE_LAYERS})
+    E = {layer: layer_style_loss(mean_gram_matrix(F[layer]), A[layer]) for layer in STYLE_LAYERS}
+    undivided = torch.stack([layer_style_loss(gram_matrix(F[layer]), A[layer]) for layer in STYLE_LAYERS])
+    C, S = content_loss(F[CONTENT_LAYER], P), torch.stack(list(E.values())).mean()
+    slips = [
+        Slip(ALPHA * C, "This is the content term alone: equation 4 has a second one."),
+        Slip(BETA * S, "This is the style term alone: equation 4 has a second one."),
+        Slip(C + S, "Both terms are there, but they are not weighed yet."),
+        Slip(BETA * C + ALPHA * S, "The weights have changed places: which of the two weighs the content?"),
+        Slip(ALPHA * C + BETA * 5 * S, "Each of the five style layers counts in full: what are the w_l of [1]?"),
+        Slip(ALPHA * C / P.numel() + BETA * S, "The content term is a mean here. Equation 1 as printed is a sum."),
+        Slip(
+            ALPHA * 2 * C + BETA * S,
+            "The content term is twice too large: see what stands in front of the sum in equation 1.",
+        ),
+        Slip(
+            ALPHA * C + BETA * undivided.mean(),
+            "A holds Gram matrices per place: bring those of the image to that form.",
+        ),
+        Slip(
+            ALPHA * C + BETA * E[STYLE_LAYERS[-1]] / 5,
+            "One style layer arrives in the sum: the loop overwrites the others.",
+        ),
+    ]
+    verdict = compare(lambda: mine(image, vgg, P, A, ALPHA, BETA), ALPHA * C + BETA * S, slips)
+    if not verdict.passed:
+        return verdict
+    pixels = image.clone().requires_grad_()
+    if not mine(pixels, vgg, P, A, ALPHA, BETA).requires_grad:
+        return Verdict(
+            False, "The number is right, but no gradient flows back to the pixels: keep it a tensor all the way."
+        )
+    return Verdict(True, "Equation 4, and its gradient reaches every pixel.")
+
+
+def alpha_of(mine: Callable[[float, Tensor], float]) -> Verdict:
+    """Exercise 2: the alpha of equation 4 as printed that a weight of the mean stands for.
+
+        alpha = content_weight / (N_l M_l)
+
+    >>> alpha_of(lambda content_weight, P: content_weight / P.numel())
+    Right. A sum over N M responses is N M times their mean.
+    """
+    P, weight = torch.zeros(1, 512, 16, 24), 1e3
+    N, M = 512, 16 * 24
+    slips = [
+        Slip(weight * N * M, "The other way round: is the sum larger than the mean, or smaller?"),
+        Slip(weight / M, "The mean is taken over the maps too, not over the places alone."),
+        Slip(weight / N, "The mean is taken over the places too, not over the maps alone."),
+        Slip(2 * weight / (N * M), "The half of equation 1 is in the sum and in the mean alike: it cancels."),
+        Slip(weight / (2 * N * M), "The half of equation 1 is in the sum and in the mean alike: it cancels."),
+        Slip(weight / (N * M) ** 2, "The square is in equation 3. Here one sum becomes one mean."),
+    ]
+    return compare(
+        lambda: mine(weight, P), weight / (N * M), slips, "A sum over N M responses is N M times their mean."
+    )
+
+
+def balance(content_weight: float | None) -> Verdict:
+    """Exercise 3: a content_weight with which the content term ends as 15 to 35 % of the total, in a run of its own.
+
+    >>> balance(None)
+    Not yet. It is still yours to choose.
+    """
+    if content_weight is None:
+        return Verdict(False, "It is still yours to choose.")
+    try:
+        result = stylize("red_panda", "great_wave", size=64, steps=20, content_weight=content_weight, device="cpu")
+    except Exception as error:  # whatever a learner may have put there
+        return Verdict(False, f"The run stops with {type(error).__name__}: {error}")
+    last = result.history[-1]
+    share = content_weight * last.losses["content"] / last.total
+    low, high = BALANCE
+    if low <= share <= high:
+        return Verdict(True, f"The content term ends as {share:.0%} of the total.")
+    much = (
+        "too much: the style should have more of a say"
+        if share > high
+        else "too little: the picture is nearly all style"
+    )
+    return Verdict(False, f"The content term ends as {share:.0%} of the total, which is {much}.")
+
+
+def roughness(mine: Callable[[Tensor], Tensor]) -> Verdict:
+    """Exercise 4: how much neighboring pixels differ.
+
+        R(x) = sum (x_{i+1,j} - x_ij)^2 + sum (x_{i,j+1} - x_ij)^2
+
+    >>> roughness(lambda x: x.diff(dim=2).square().sum() + x.diff(dim=3).square().sum())
+    Right. It is zero for a plain picture, and every speck costs something.
+    """
+    x = torch.rand(1, 3, 5, 7, generator=torch.Generator().manual_seed(6))
+    down, across = x.diff(dim=2), x.diff(dim=3)
+    right = down.square().sum() + across.square().sum()
+    around = (x - x.roll(1, 2)).square().sum() + (x - x.roll(1, 3)).square().sum()
+    slips = [
+        Slip(down.square().sum(), "Only neighbors above each other are compared: what about those side by side?"),
+        Slip(across.square().sum(), "Only neighbors side by side are compared: what about those above each other?"),
+        Slip(
+            down.abs().sum() + across.abs().sum(),
+            "These are absolute differences: what does the equation do to each one?",
+        ),
+        Slip(
+            down.sum() + across.sum(), "Differences of both signs cancel: what does the equation do to each one first?"
+        ),
+        Slip(down.square().mean() + across.square().mean(), "These are means: the equation has sums."),
+        Slip(around, "The last row is compared with the first one: the picture has no neighbors beyond its border."),
+        Slip(right / 2, "Half of it: the equation has no factor in front."),
+        Slip(2 * right, "Every pair is counted twice: once is enough."),
+    ]
+    return compare(lambda: mine(x), right, slips, "It is zero for a plain picture, and every speck costs something.")

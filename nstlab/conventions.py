@@ -1,0 +1,69 @@
+"""What other tutorials call "content weight 1, style weight 1e6", said in the terms of equations 1 and 3.
+
+Their style term of a layer is s S / (N^4 M^2), with S = sum_ij (G_ij - A_ij)^2 of undivided Gram matrices: each Gram
+matrix is divided by N M, or by M with N^-2 in the weight, and the N^2 squared differences are averaged. The paper has
+w S / (4 N^2 M^2). Their content term is c mean (F - P)^2; the paper has half of the sum.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from nstlab.filters import MAPS
+from nstlab.objective import CONTENT_LAYER, STYLE_LAYERS
+
+
+@dataclass(frozen=True)
+class Convention:
+    """One tutorial's layers and weights: c = content_weight, s = style_weight above."""
+
+    source: str
+    content_layer: str
+    style_layers: tuple[str, ...]
+    content_weight: float
+    style_weight: float
+
+    def settings(self, content_weight: float | None = None, style_weight: float | None = None) -> dict[str, Any]:
+        """The arguments of `style_transfer_objective` that mean the same, for these weights or the tutorial's own.
+
+            c mean (F - P)^2  =  2 c  L_content / (N M)
+            s S / (N^4 M^2)   =  4 s / N^2  E_l
+
+        >>> CONVENTIONS["gatys_code"].settings()["style_layers"]["conv1_1"] == 4 * 1e3 / 64**2
+        True
+        """
+        c = self.content_weight if content_weight is None else content_weight
+        s = self.style_weight if style_weight is None else style_weight
+        w = {layer: 4 * s / MAPS[int(layer[4]) - 1] ** 2 for layer in self.style_layers}
+        return {
+            "content_layer": self.content_layer,
+            "style_layers": w,
+            "content_weight": 2 * c,
+            "style_weight": 1.0,
+        }
+
+
+CONVENTIONS = {
+    "gatys_code": Convention(
+        source="L. Gatys' PyTorch notebook",
+        content_layer=CONTENT_LAYER,
+        style_layers=STYLE_LAYERS,
+        content_weight=1.0,
+        style_weight=1e3,
+    ),
+    "neural_style": Convention(
+        source="neural-style-pt, its default options",
+        content_layer=CONTENT_LAYER,
+        style_layers=STYLE_LAYERS,
+        content_weight=5.0,
+        style_weight=1e2,
+    ),
+    "pytorch_tutorial": Convention(
+        source="the PyTorch tutorial; it takes the responses before the ReLU, and not the layers of [1]",
+        content_layer="conv2_2",
+        style_layers=("conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1"),
+        content_weight=1.0,
+        style_weight=1e6,
+    ),
+}

@@ -1,0 +1,185 @@
+"""Where the network's filters come from: the package, torchvision, a file, or chance.
+
+Two conventions are about, and a file's key names tell which one it keeps:
+
+    `conv1_1.weight` ...   the Visual Geometry Group's own: pixels 0..255 minus the mean color
+    `features.0.weight` ...   torchvision's: pixels in [0, 1] minus the mean color, divided by the standard deviation
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+DATA = Path(__file__).parent / "data"
+BUNDLED = DATA / "vgg16_conv_fp16.safetensors"
+BUNDLED_SHA256 = "377d9605f2e4d30901a28e63910ba880d597707906400b7e2ff8ce55b9664b54"
+
+# convolutions per block, and the maps that each convolution of a block gives: Simonyan and Zisserman 2014, table 1
+CONVOLUTIONS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
+MAPS = (64, 128, 256, 512, 512)
+
+
+class WeightsError(RuntimeError):
+    """The filters asked for cannot be had."""
+
+
+class Filters(NamedTuple):
+    """Every convolution's weight (out, in, 3, 3) and bias (out,), and how pixels are prepared: (x - mean) / std."""
+
+    tensors: dict[str, Tensor]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+ORIGINAL = ((123.68 / 255, 116.779 / 255, 103.939 / 255), (1 / 255, 1 / 255, 1 / 255))
+TORCHVISION = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+def layer_names(network: str) -> list[str]:
+    """The convolutions of a network in order, `conv{block}_{number}`.
+
+    >>> layer_names("vgg16")[:3], len(layer_names("vgg16")), len(layer_names("vgg19"))
+    (['conv1_1', 'conv1_2', 'conv2_1'], 13, 16)
+    """
+    if network not in CONVOLUTIONS:
+        raise ValueError(f"network={network!r} is not known; choose one of {', '.join(CONVOLUTIONS)}.")
+    return [f"conv{b}_{i}" for b, n in enumerate(CONVOLUTIONS[network], 1) for i in range(1, n + 1)]
+
+
+def shapes(network: str) -> dict[str, tuple[int, ...]]:
+    """The shape of every tensor of a network, by key.
+
+    >>> shapes("vgg16")["conv2_1.weight"]
+    (128, 64, 3, 3)
+    """
+    table: dict[str, tuple[int, ...]] = {}
+    inputs = 3
+    for name in layer_names(network):
+        outputs = MAPS[int(name[4]) - 1]
+        table |= {f"{name}.weight": (outputs, inputs, 3, 3), f"{name}.bias": (outputs,)}
+        inputs = outputs
+    return table
+
+
+def torchvision_keys(network: str) -> dict[str, str]:
+    """torchvision's key for each of ours: it counts convolutions, ReLUs and poolings in one row.
+
+    >>> torchvision_keys("vgg19")["conv2_1.weight"]
+    'features.5.weight'
+    """
+    keys: dict[str, str] = {}
+    place, block = 0, "1"
+    for name in layer_names(network):
+        place += name[4] != block  # the pooling before a new block
+        block = name[4]
+        keys |= {f"{name}.{part}": f"features.{place}.{part}" for part in ("weight", "bias")}
+        place += 2
+    return keys
+
+
+def load_filters(network: str, weights: str | os.PathLike[str] | None = None, seed: int = 0) -> Filters:
+    """The filters of a network, in float32.
+
+    weights: None for the published ones (`vgg16`: in the package; `vgg19`: torchvision's checkpoint, downloaded once
+    into torch's cache and checked by its hash), the path of a `.pth` or `.safetensors` file in either convention, or
+    "random" for untrained filters drawn with `seed`. Raises WeightsError with the way out; never falls back silently.
+
+    >>> load_filters("vgg16").tensors["conv1_1.weight"].shape
+    torch.Size([64, 3, 3, 3])
+    """
+    if weights == "random":
+        return random_filters(network, seed)
+    if weights is not None:
+        return _sorted_out(network, _read(Path(weights)), str(weights))
+    if network == "vgg16":
+        return _sorted_out(network, _bundled(), BUNDLED.name)
+    return _sorted_out(network, _downloaded(network), "torchvision's checkpoint")
+
+
+def random_filters(network: str, seed: int) -> Filters:
+    """Untrained filters, He et al. 2015, equation 10: normal with variance 2 / (9 inputs), which keeps responses alive.
+
+    >>> random_filters("vgg16", seed=0).tensors["conv1_1.bias"].abs().max()
+    tensor(0.)
+    """
+    generator = torch.Generator().manual_seed(seed)
+    tensors = {
+        key: torch.zeros(shape)
+        if len(shape) == 1
+        else torch.randn(shape, generator=generator) * math.sqrt(2 / (9 * shape[1]))
+        for key, shape in shapes(network).items()
+    }
+    return Filters(tensors, *TORCHVISION)
+
+
+def _bundled() -> dict[str, Tensor]:
+    data = BUNDLED.read_bytes() if BUNDLED.exists() else b""
+    if hashlib.sha256(data).hexdigest() != BUNDLED_SHA256:
+        raise WeightsError(
+            f"VGG('vgg16'): the bundled filters {BUNDLED.name} are missing or not the recorded ones (SHA-256 differs). "
+            f"Install nstlab again, or rebuild the file as nstlab/data/README.md says."
+        )
+    return safetensors.torch.load(data)
+
+
+def _downloaded(network: str) -> dict[str, Tensor]:
+    from torchvision.models import get_model_weights  # slow to import, and needed here alone
+
+    try:
+        return get_model_weights(network).DEFAULT.get_state_dict(progress=True, check_hash=True)
+    except (OSError, RuntimeError) as error:
+        raise WeightsError(
+            f"VGG({network!r}): torchvision's checkpoint could not be downloaded ({error}). "
+            f"Give weights=PATH to a local copy, or use VGG('vgg16'), whose filters are in the package."
+        ) from error
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise WeightsError(
+            f"weights={str(path)!r}: there is no such file. Leave weights out to use the published filters."
+        )
+    try:
+        if path.suffix == ".safetensors":
+            return safetensors.torch.load_file(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (
+        OSError,
+        RuntimeError,
+        EOFError,
+        ValueError,
+        pickle.UnpicklingError,
+        safetensors.SafetensorError,
+    ) as error:
+        raise WeightsError(
+            f"weights={str(path)!r} cannot be read as a file of weights ({str(error).splitlines()[0]}). "
+            f"It should be a .safetensors file, or a .pth file that holds a dict of tensors and nothing else."
+        ) from error
+
+
+def _sorted_out(network: str, found: Mapping[str, Tensor], source: str) -> Filters:
+    """The tensors of the convolutions, under our names, once every one is there in its shape."""
+    wanted, theirs = shapes(network), torchvision_keys(network)
+    original = isinstance(found, Mapping) and "conv1_1.weight" in found
+    names = {key: key if original else theirs[key] for key in wanted}
+    for key, name in names.items():
+        tensor = found.get(name) if isinstance(found, Mapping) else None
+        if not isinstance(tensor, Tensor) or tuple(tensor.shape) != wanted[key]:
+            came = f"of shape {tuple(tensor.shape)}" if isinstance(tensor, Tensor) else "missing"
+            raise WeightsError(
+                f"VGG({network!r}): in {source}, {name!r} is {came}; {network} needs shape {wanted[key]}. "
+                f"Name the network that the file was made for, out of {', '.join(CONVOLUTIONS)}."
+            )
+    tensors = {key: found[name].float() for key, name in names.items()}
+    return Filters(tensors, *(ORIGINAL if original else TORCHVISION))

@@ -1,0 +1,225 @@
+"""The two approaches of the report, one call each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from itertools import chain
+from typing import Literal
+
+from torch import Tensor
+
+from nstlab.history import Step
+from nstlab.images import ImageSource, load_image, resize
+from nstlab.laplacian import MattingLaplacian
+from nstlab.machine import checked_device, default_device
+from nstlab.objective import Objective, Term, exact_factor, style_transfer_objective
+from nstlab.optimize import Result, Run, Start, finish, optimize
+from nstlab.optimizers import Descent
+from nstlab.vgg import VGG
+
+Method = Literal["solve", "lbfgs", "descent"]
+STEPS: dict[Method, int] = {"solve": 500, "lbfgs": 100, "descent": 200}  # of photorealize, at most
+SAFETY = 0.9  # share of the largest stable step that descent takes: the eigenvalue is known to 1 %
+COARSEST = 48  # pixels: no level of a pyramid has a shorter longer side
+LEVELS = 4  # sizes that a run from coarse to fine goes through, each half of the next
+
+
+def pyramid(size: int, steps: int, coarse_to_fine: bool = True) -> list[tuple[int, int]]:
+    """(longer side, steps) from the coarsest level to the finest, each twice as large as the one before.
+
+    A coarse level costs a quarter of the next and settles where things go, so it gets more steps: k times as many at
+    the k-th level from the finest.
+
+    >>> pyramid(512, 30)
+    [(64, 120), (128, 90), (256, 60), (512, 30)]
+    >>> pyramid(128, 30), pyramid(512, 30, coarse_to_fine=False)
+    ([(64, 60), (128, 30)], [(512, 30)])
+    """
+    levels = [(size >> k, (k + 1) * steps) for k in range(LEVELS if coarse_to_fine else 1)]
+    return [level for level in reversed(levels) if level[0] >= COARSEST or level[0] == size]
+
+
+def stylize_run(
+    content: ImageSource,
+    style: ImageSource,
+    *,
+    size: int = 512,
+    steps: int = 30,
+    content_weight: float = 1e3,
+    style_weight: float = 1.0,
+    photorealism_weight: float = 0.0,
+    exact: bool = False,
+    vgg: VGG | None = None,
+    start: Start = "noise",
+    optimizer: str = "lbfgs",
+    coarse_to_fine: bool = True,
+    seed: int = 0,
+    device: str | None = None,
+) -> Run:
+    """Approach 1 as a stream of steps, to watch, pause and go on with; the arguments are `stylize`'s."""
+    for argument, weight in (
+        ("content_weight", content_weight),
+        ("style_weight", style_weight),
+        ("photorealism_weight", photorealism_weight),
+    ):
+        if not 0 <= weight < float("inf"):
+            raise ValueError(f"{argument}={weight!r} must be a finite number from 0 up.")
+    place = checked_device(device) if device else default_device()
+    network = (vgg or VGG()).to(place)
+    P, S = load_image(content, size).to(place), load_image(style, size).to(place)
+
+    def objective(longer_side: int) -> Objective:
+        return style_transfer_objective(
+            network,
+            shrunk(P, longer_side),
+            shrunk(S, longer_side),
+            content_weight,
+            style_weight,
+            photorealism_weight=photorealism_weight,
+            exact=exact,
+        )
+
+    levels = pyramid(max(P.shape[2:]), steps, coarse_to_fine)
+    if exact:
+        factor = exact_factor(network, (P.shape[2], P.shape[3]))
+        print(
+            f"equation 4 as printed: alpha = {content_weight:g} on the sum is {content_weight * factor:g} on the mean"
+        )
+    return optimize([(objective(side), n) for side, n in levels], start, optimizer=optimizer, seed=seed)
+
+
+def stylize(
+    content: ImageSource,
+    style: ImageSource,
+    watch: Callable[[Step], object] | None = None,
+    **settings: object,
+) -> Result:
+    """Approach 1: the content image's things, painted as the style image is. Equation 4, section 2 of [1].
+
+        L = alpha L_content + beta L_style
+
+    content, style: whatever `load_image` takes. watch: is called with every `Step`. The settings, by name:
+
+    size: bound of the longer side in pixels, of both images; they may differ in shape.
+    steps: optimizer steps at full size; coarser sizes get more, see `pyramid`. coarse_to_fine=False: one size only.
+    content_weight, style_weight: weights of the mean of equation 1 and of equation 3, which look alike at every size.
+    photorealism_weight: weight of the mean over pixels of equation 5: equation 6 from the start. 0 leaves it out.
+    exact: take the weights as alpha, beta and lambda of the equations as printed, sums, and print the factor.
+    vgg: a `VGG`, by default VGG-16 with average pooling. optimizer: "lbfgs" or "adam".
+    start: "noise", "content", "style" or an image; seed: of the noise.
+    device: by default NSTLAB_DEVICE, else cuda, mps, cpu.
+
+    Raises ImageError and ValueError before the run begins, DivergenceError in it.
+
+    >>> result = stylize("chenonceau_river", "starry_night", size=64, steps=1)
+    >>> result.image.shape, len(result.history)
+    (torch.Size([1, 3, 48, 64]), 2)
+    """
+    return finish(stylize_run(content, style, **settings), watch)  # type: ignore[arg-type]
+
+
+def photorealize_run(
+    pastiche: ImageSource,
+    content: ImageSource,
+    *,
+    weight: float = 1e3,
+    method: Method = "solve",
+    style: ImageSource | None = None,
+    steps: int | None = None,
+    step: float | None = None,
+    content_weight: float = 1e3,
+    style_weight: float = 1.0,
+    vgg: VGG | None = None,
+    device: str | None = None,
+) -> Run:
+    """Approach 2 as a stream of steps, to watch, pause and go on with; the arguments are `photorealize`'s."""
+    if method not in STEPS:
+        raise ValueError(f"method={method!r} is not known; choose one of {', '.join(STEPS)}.")
+    if not 0 <= weight < math.inf:
+        raise ValueError(f"weight={weight!r} must be a finite number from 0 up.")
+    if step is not None and (method != "descent" or not 0 < step < math.inf):
+        raise ValueError(f"step={step!r} must be a finite number above 0, and belongs to method='descent' alone.")
+    if style is not None and method != "lbfgs":
+        raise ValueError(f"style belongs to method='lbfgs', for equation 6; method={method!r} does not look at it.")
+    place = checked_device(device) if device else default_device()
+    x, I = load_image(pastiche).to(place), load_image(content).to(place)
+    if x.shape != I.shape:
+        raise ValueError(
+            f"photorealize needs both images in one size: the pastiche has {size_of(x)} pixels, the content image "
+            f"{size_of(I)}. Bring the larger one down with load_image(..., size=...)."
+        )
+    n = STEPS[method] if steps is None else steps
+    if style is not None:
+        S, network = load_image(style, max(I.shape[2:])).to(place), (vgg or VGG()).to(place)
+        equation_6 = style_transfer_objective(network, I, S, content_weight, style_weight, photorealism_weight=weight)
+        return optimize(equation_6, x, n)
+    M = MattingLaplacian(I)
+    if method == "descent":
+        return descent_run(M, x, weight, n, step)
+    objective = Objective(
+        {
+            "photorealism": Term(lambda y, _: M.energy(y)),
+            "distance": Term(lambda y, _: (y - x).square().sum()),
+        },
+        {"photorealism": weight, "distance": 1.0},
+        size=(x.shape[2], x.shape[3]),
+    )
+    if method == "lbfgs":
+        return optimize(objective, x, n)
+    solution = (objective.at(iterate.image) for iterate in M.solve_steps(x, weight, max_iterations=n))
+    return Run(chain([objective.at(x)], solution), n, [objective])
+
+
+def descent_run(M: MattingLaplacian, x: Tensor, weight: float, steps: int, step: float | None) -> Run:
+    """Gradient descent on lambda L_m alone, x' = x - step 2 lambda M x: the report's experiment.
+
+    Stable exactly where step < 1 / (lambda x largest eigenvalue of M); without a `step` it takes SAFETY times that.
+    """
+    objective = Objective(
+        {"photorealism": Term(lambda y, _: M.energy(y))}, {"photorealism": weight}, (x.shape[2], x.shape[3])
+    )
+    stable = 1 / max(weight * M.largest_eigenvalue(), 1e-30)
+    rate = SAFETY * stable if step is None else step
+    blame = (
+        f"Descent on lambda L_m is stable up to a step of 1 / (lambda x largest eigenvalue) = {stable:.4g}, "
+        f"and this step was {rate:.4g}: the roughest pattern grew by {abs(1 - 2 * rate / stable):.3g} an epoch."
+    )
+    return Run(Descent(objective, x, rate), steps, [objective], blame)
+
+
+def photorealize(
+    pastiche: ImageSource, content: ImageSource, watch: Callable[[Step], object] | None = None, **settings: object
+) -> Result:
+    """Approach 2: the pastiche made photorealistic again, by the Matting Laplacian of the content image. Equation 5,
+    [2].
+
+        L_m = sum_c x_c^T M x_c
+
+    pastiche, content: whatever `load_image` takes, both in one size. watch: is called with every `Step`. The settings:
+
+    method: "solve" (default): the exact minimizer of |y - x|^2 + lambda L_m(y), one linear system; "lbfgs": the same
+    sum step by step, or with a `style` image the whole of equation 6 started from the pastiche; "descent": gradient
+    descent on lambda L_m alone, as in the report.
+    weight: lambda; in equation 6 it weighs the mean over pixels of equation 5, next to content_weight and style_weight.
+    steps: how many at most. step: of "descent", by default just below 1 / (lambda x largest eigenvalue of M), above
+    which it explodes. vgg, device: as in `stylize`.
+
+    Raises ImageError and ValueError before the run begins, DivergenceError in it.
+
+    >>> content = load_image("waterfront_day", size=64)
+    >>> result = photorealize(content.flip(3), content)
+    >>> result.history[-1].losses["photorealism"] < result.history[0].losses["photorealism"] / 100
+    True
+    """
+    return finish(photorealize_run(pastiche, content, **settings), watch)  # type: ignore[arg-type]
+
+
+def size_of(image: Tensor) -> str:
+    """Width x height, as people say it."""
+    return f"{image.shape[3]} x {image.shape[2]}"
+
+
+def shrunk(image: Tensor, longer_side: int) -> Tensor:
+    """The image with its longer side brought down to this many pixels, if it is longer."""
+    return resize(image, longer_side) if max(image.shape[2:]) > longer_side else image

@@ -1,0 +1,186 @@
+"""The network: the convolutions and poolings of a VGG, frozen, with every layer's responses by name.
+
+Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition", arXiv 1409.1556, 2014.
+No fully connected layer: what is left takes pictures of any size.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import safetensors.torch
+import torch
+import torch.nn.functional as nnf
+from torch import Tensor, nn
+
+from nstlab.filters import DATA, Filters, layer_names, load_filters
+from nstlab.images import load_image, samples
+
+POOLINGS: dict[str, Callable[[Tensor, int], Tensor]] = {"avg": nnf.avg_pool2d, "max": nnf.max_pool2d}
+PADDINGS = ("reflect", "zeros")
+MEAN_RESPONSES = DATA / "vgg16_mean_responses.safetensors"
+MEAN_RESPONSE_SIZE = 256  # longer side in pixels of the photographs that the mean responses are taken over
+
+
+class VGG(nn.Module):
+    """A VGG that answers with the responses of the layers one asks for.
+
+    network: "vgg16" (13 convolutions, filters in the package) or "vgg19" (16, the papers' network).
+    pooling: "avg" as [1] advises, or "max" as trained.
+    padding: "reflect" mirrors the picture at its border before the first convolution, so that no frame shows in a
+        pastiche; "zeros" is as trained. Deeper layers are always padded with zeros.
+    normalized: scale every filter so that its mean response over photographs and places is 1, section 2 of [1].
+    weights: see `load_filters`; seed: of weights="random".
+
+    >>> vgg = VGG()
+    >>> {layer: tuple(F.shape) for layer, F in vgg(torch.rand(1, 3, 64, 48), ["conv1_1", "conv4_2"]).items()}
+    {'conv1_1': (1, 64, 64, 48), 'conv4_2': (1, 512, 8, 6)}
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        network: str = "vgg16",
+        pooling: str = "avg",
+        padding: str = "reflect",
+        normalized: bool = False,
+        weights: str | os.PathLike[str] | None = None,
+        seed: int = 0,
+    ):
+        super().__init__()
+        for argument, value, known in (("pooling", pooling, POOLINGS), ("padding", padding, PADDINGS)):
+            if value not in known:
+                raise ValueError(f"{argument}={value!r} is not known; choose one of {', '.join(known)}.")
+        self.layers = layer_names(network)
+        self.network, self.pooling, self.padding = network, pooling, padding
+        filters = load_filters(network, weights, seed)
+        self.register_buffer("mean", torch.tensor(filters.mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(filters.std).view(1, 3, 1, 1))
+        for name in self.layers:
+            weight, bias = filters.tensors[f"{name}.weight"], filters.tensors[f"{name}.bias"]
+            convolution = nn.Conv2d(weight.shape[1], weight.shape[0], 3, padding=1)
+            convolution.weight, convolution.bias = nn.Parameter(weight), nn.Parameter(bias)
+            self.add_module(name, convolution)
+        self.requires_grad_(False)
+        self.to(memory_format=torch.channels_last)  # 10 to 15 % faster than the default layout
+        if normalized:
+            self.scale(known_mean_responses(self, filters, bundled=network == "vgg16" and weights is None))
+
+    def forward(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
+        """The responses F after the ReLU of the layers asked for, {layer: (B, N, h, w)}, running no deeper than needed.
+
+        image: (B, 3, H, W) RGB in [0, 1]. Raises ValueError for an unknown layer, another shape, or a picture that the
+        poolings would shrink to nothing.
+        """
+        wanted = self.checked(layers)
+        deepest = max(map(self.layers.index, wanted))
+        self.check_image(image, self.layers[deepest])
+        x = ((image - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+        responses = {}
+        for name in self.layers[: deepest + 1]:
+            if name.endswith("_1") and name != "conv1_1":
+                x = POOLINGS[self.pooling](x, 2)
+            x = nnf.relu(self.convolve(name, x), inplace=True)
+            if name in wanted:
+                responses[name] = x
+        return responses
+
+    def convolution(self, name: str) -> nn.Conv2d:
+        """The frozen convolution of that name, a submodule of this one."""
+        module = self.get_submodule(name)
+        assert isinstance(module, nn.Conv2d)
+        return module
+
+    def convolve(self, name: str, x: Tensor) -> Tensor:
+        """One convolution, before its ReLU; the padding of the first is the network's choice."""
+        convolution = self.convolution(name)
+        if name == "conv1_1" and self.padding == "reflect":
+            return nnf.conv2d(nnf.pad(x, (1, 1, 1, 1), "reflect"), convolution.weight, convolution.bias)
+        return convolution(x)
+
+    @torch.no_grad()
+    def scale(self, responses: dict[str, Tensor]) -> None:
+        """Divide every filter's response by the number given for it, {layer: (N,)}, and let the next layer undo it.
+
+            W_l <- W_l s_{l-1} / s_l        b_l <- b_l / s_l
+
+        The ReLU and both poolings are positively homogeneous, so that F_l becomes F_l / s_l and nothing else changes.
+        """
+        before = torch.ones(3)
+        for name in self.layers:
+            convolution, s = self.convolution(name), responses[name]
+            convolution.weight.mul_(before.view(1, -1, 1, 1) / s.view(-1, 1, 1, 1))
+            convolution.get_parameter("bias").div_(s)
+            before = s
+
+    def checked(self, layers: Iterable[str]) -> set[str]:
+        """The layers asked for, every one of them a layer of this network."""
+        wanted = {layers} if isinstance(layers, str) else set(layers)
+        unknown = wanted - set(self.layers)
+        if unknown or not wanted:
+            raise ValueError(
+                f"{self.network} has no layer {', '.join(sorted(unknown)) or '(none was named)'}; "
+                f"it has {', '.join(self.layers)}."
+            )
+        return wanted
+
+    def check_image(self, image: Tensor, deepest: str) -> None:
+        """Images are (B, 3, H, W), and at least one place is left at the deepest layer."""
+        smallest = max(2, 2 ** (int(deepest[4]) - 1))
+        if image.ndim != 4 or image.shape[1] != 3 or min(image.shape[2:]) < smallest:
+            raise ValueError(
+                f"{self.network} takes images (B, 3, H, W) of at least {smallest}x{smallest} pixels to answer at "
+                f"{deepest}; it was given {tuple(image.shape)}. `load_image` gives the right shape."
+            )
+
+
+@torch.no_grad()
+def mean_responses(vgg: VGG, images: Sequence[Tensor]) -> dict[str, Tensor]:
+    """Every filter's mean response over images and places, {layer: (N,)}.
+
+    images: (1, 3, H, W) each, of any size; every place of every image counts alike.
+
+    >>> mean_responses(VGG(), [torch.rand(1, 3, 32, 32)])["conv1_1"].shape
+    torch.Size([64])
+    """
+    total = {name: torch.zeros(1) for name in vgg.layers}
+    places = dict.fromkeys(vgg.layers, 0)
+    for image in images:
+        for name, F in vgg(image, vgg.layers).items():
+            total[name] = total[name] + F.sum(dim=(0, 2, 3))
+            places[name] += F.shape[0] * F.shape[2] * F.shape[3]
+    return {name: total[name] / places[name] for name in vgg.layers}
+
+
+def photographs() -> list[Tensor]:
+    """The bundled photographs that mean responses are taken over: all samples but the styles.
+
+    >>> len(photographs())
+    12
+    """
+    return [load_image(s.name, size=MEAN_RESPONSE_SIZE) for s in samples() if s.kind != "style"]
+
+
+def known_mean_responses(vgg: VGG, filters: Filters, bundled: bool) -> dict[str, Tensor]:
+    """The mean responses to the bundled photographs, for this network's filters, pooling and padding.
+
+    Those of the bundled filters are in the package; others are computed once and kept in torch's cache, under a name
+    made of the filters' hash. A filter that never responds keeps its scale.
+    """
+    variant = f"{vgg.pooling}_{vgg.padding}"
+    if bundled:
+        stored = safetensors.torch.load_file(MEAN_RESPONSES)
+        return {name: stored[f"{variant}.{name}"] for name in vgg.layers}
+    digest = hashlib.sha256(b"".join(t.numpy().tobytes() for t in filters.tensors.values())).hexdigest()[:16]
+    kept = Path(torch.hub.get_dir()) / "nstlab" / f"mean_responses_{digest}_{variant}.safetensors"
+    if not kept.exists():
+        found = mean_responses(vgg, photographs())
+        found = {name: torch.where(s > 0, s, torch.ones(())) for name, s in found.items()}
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        safetensors.torch.save_file(found, kept)
+    return safetensors.torch.load_file(kept)

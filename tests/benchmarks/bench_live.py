@@ -1,0 +1,95 @@
+"""What watching costs: share of a live run's time that is not optimization, frames per second, how soon Stop answers.
+
+    python tests/benchmarks/bench_live.py [SIZE] [STEPS]
+
+Runs in a real kernel, so that every message of the widgets is encoded and sent. One line a term:
+
+    share    time in `LiveRun.refresh` (status, JPEG, curves, messages) of all that the playing thread spent, by the
+             wall clock and by the thread's CPU time
+    profile  the five functions in which that time goes, by cProfile
+    frames   pictures sent per second
+    stop     from the call of `stop()` to the end of the thread, and what one epoch takes
+"""
+
+import sys
+
+from jupyter_client.manager import start_new_kernel
+
+IN_THE_KERNEL = """
+import cProfile, io, pstats, time
+from nstlab.transfer import stylize_run
+from nstlab.widgets import LiveRun
+
+live = LiveRun(lambda: stylize_run("chenonceau_river", "starry_night", size={size}, steps={steps}))
+refresh, profile, spent, frames = live.refresh, cProfile.Profile(), [0.0, 0.0], []
+live.view.moving.observe(lambda change: frames.append(time.perf_counter()), "value")
+
+def watched():
+    if PROFILED:
+        profile.enable()
+    wall, cpu = time.perf_counter(), time.thread_time()
+    refresh()
+    spent[0] += time.perf_counter() - wall
+    spent[1] += time.thread_time() - cpu
+    if PROFILED:
+        profile.disable()
+
+def measured(epochs):
+    def body():
+        wall, cpu = time.perf_counter(), time.thread_time()
+        live.player.play(epochs)
+        return time.perf_counter() - wall, time.thread_time() - cpu
+    return body()
+
+live.player.watch = watched
+PROFILED = False
+live.player.play(epochs=3)  # filters, targets, the first picture
+spent[:] = [0.0, 0.0]
+frames.clear()
+half = (live.player.run.steps - 3) // 2
+wall, cpu = measured(half)
+print(f"share    {{spent[0] / wall:.1%}} of {{wall:.1f}} s by the wall clock, {{spent[1] / cpu:.1%}} of {{cpu:.1f}} s of CPU time")
+print(f"frames   {{(len(frames) - 1) / (frames[-1] - frames[0]):.1f}} a second, {{len(frames)}} in all; {{half / wall:.1f}} epochs a second")
+PROFILED = True
+live.player.play(half - 5)
+PROFILED = False
+text = io.StringIO()
+pstats.Stats(profile, stream=text).sort_stats("cumulative").print_stats("nstlab|ipykernel|PIL", 12)
+print("profile" + text.getvalue().split("percall filename:lineno(function)")[1].rstrip())
+live.reset()
+live.player.watch = refresh
+live.start()
+while len(live.history) < 20:
+    time.sleep(0.05)
+began = time.perf_counter()
+live.stop()
+live.wait()
+ended = time.perf_counter()
+print(f"stop     {{ended - began:.3f}} s, thread: {{live.threaded}}; an epoch takes {{live.history[-1].seconds - live.history[-2].seconds:.3f}} s")
+"""
+
+
+def main(size: int = 256, steps: int = 40) -> None:
+    manager, client = start_new_kernel(kernel_name="python3")
+    try:
+
+        def show(message: dict) -> None:
+            if message["msg_type"] == "stream":
+                print(message["content"]["text"], end="")
+            elif message["msg_type"] == "error":
+                print("\n".join(message["content"]["traceback"]))
+
+        client.execute_interactive(
+            IN_THE_KERNEL.format(size=size, steps=steps),
+            allow_stdin=True,
+            stdin_hook=None,
+            output_hook=show,
+            timeout=900,
+        )
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))

@@ -1,0 +1,145 @@
+"""The command line: what it writes, what it prints, and how it fails."""
+
+import csv
+import subprocess
+import sys
+
+import pytest
+import torch
+from PIL import Image
+
+from nstlab import __main__ as cli
+from nstlab.images import load_image
+
+SMALL = ["--size", "96", "--steps", "2"]
+
+
+def test_stylize_writes_picture_table_and_plot_and_says_so(tmp_path, capsys):
+    out, table, plot = tmp_path / "p.png", tmp_path / "l.csv", tmp_path / "new" / "l.png"
+    code = cli.main(
+        [
+            "stylize",
+            "horses",
+            "great_wave",
+            "-o",
+            str(out),
+            "--losses",
+            str(table),
+            "--plot",
+            str(plot),
+            *SMALL,
+        ]
+    )
+    assert code == 0 and load_image(out).shape == (1, 3, 62, 96) and Image.open(plot).width > 500
+    rows = list(csv.DictReader(table.open()))
+    assert [r["epoch"] for r in rows] == [str(k) for k in range(len(rows))] and len(rows) == 7
+    assert float(rows[-1]["total"]) < float(rows[0]["total"])
+    captured = capsys.readouterr()
+    assert str(out) in captured.out and str(table) in captured.out and str(plot) in captured.out
+    assert "epoch" in captured.err and "style" in captured.err
+
+
+def test_options_reach_the_run(tmp_path, monkeypatch):
+    seen = {}
+    monkeypatch.setattr(cli, "stylize_run", lambda *a, **k: seen.update(k) or (_ for _ in ()).throw(ValueError("seen")))
+    picture = tmp_path / "start.png"
+    Image.new("RGB", (64, 48)).save(picture)
+    options = (
+        "--size 128 --steps 5 --content-weight 7 --style-weight 2 --pooling max --optimizer adam --seed 3 --device cpu"
+    )
+    cli.main(
+        [
+            "stylize",
+            "a",
+            "b",
+            "-o",
+            "x.png",
+            "--start",
+            str(picture),
+            "--one-size",
+            "--exact",
+            *options.split(),
+        ]
+    )
+    assert isinstance(seen.pop("start"), torch.Tensor)
+    assert seen.pop("vgg").pooling == "max"
+    assert seen == {
+        "size": 128,
+        "steps": 5,
+        "content_weight": 7.0,
+        "style_weight": 2.0,
+        "photorealism_weight": 0.0,
+        "exact": True,
+        "optimizer": "adam",
+        "coarse_to_fine": False,
+        "seed": 3,
+        "device": "cpu",
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["stylize", "horses"], "STYLE"),
+        (["stylize", "horses", "great_wave", "-o", "x.png", "--size", "big"], "--size"),
+        (["stylize", "horses", "great_wave", "-o", "x.png", "--pooling", "mean"], "mean"),
+        (["stylize", "horses", "no_such_picture", "-o", "x.png"], "no_such_picture"),
+        (["stylize", "horses", "great_wave", "-o", "x.xyz"], ".xyz"),
+        (["stylize", "horses", "great_wave", "-o", "x.png", "--plot", "x.xyz"], "--plot x.xyz"),
+        (["stylize", "horses", "great_wave", "-o", "x.png", "--losses", "x.txt"], "--losses x.txt"),
+        (["stylize", "horses", "great_wave", "-o", "x.png", "--size", "8"], "size=8"),
+        (["stylize", "horses", "great_wave", "-o", "x.png", "--steps", "-3"], "steps"),
+        (["stylize", "horses", "great_wave", "-o", "x.png", "--start", "nowhere.png"], "nowhere.png"),
+        (["stylize", "horses", "great_wave", "-o", "x.png", "--device", "abacus"], "abacus"),
+        (["stylize", "horses", "great_wave", "-o", "x.png", "--weights", "none.pth"], "none.pth"),
+        (["paint"], "paint"),
+        ([], "COMMAND"),
+    ],
+)
+def test_bad_input_is_one_line_on_stderr_and_exit_code_2(arguments, says, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    try:
+        code = cli.main(arguments)
+    except SystemExit as end:
+        code = end.code
+    captured = capsys.readouterr()
+    assert code == 2 and says in captured.err and captured.err.count("\n") == 1 and not captured.out
+    assert not list(tmp_path.iterdir())
+
+
+def test_ctrl_c_saves_what_there_is_and_says_so(tmp_path, capsys, monkeypatch):
+    def interrupt(bar, step):
+        if step.index == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "watch", interrupt)
+    out = tmp_path / "p.png"
+    assert cli.main(["stylize", "horses", "great_wave", "-o", str(out), *SMALL]) == 130
+    assert out.exists() and "interrupted after 3 of 6 epochs" in capsys.readouterr().out
+
+
+def test_a_diverged_run_saves_the_last_good_image_and_exits_with_1(tmp_path, capsys, monkeypatch):
+    def poison(run_of):
+        def with_nan(options):
+            run = run_of(options)
+            next(run)
+            run.weigh(style=float("nan"))
+            return run
+
+        return with_nan
+
+    monkeypatch.setattr(cli, "stylize_from", poison(cli.stylize_from))
+    out = tmp_path / "p.png"
+    assert cli.main(["stylize", "horses", "great_wave", "-o", str(out), *SMALL]) == 1
+    assert out.exists() and "diverged" in capsys.readouterr().err
+
+
+def test_samples_are_listed_with_author_and_licence(capsys):
+    assert cli.main(["samples"]) == 0
+    listed = capsys.readouterr().out
+    assert "starry_night" in listed and "Vincent van Gogh" in listed and "CC-BY-4.0" in listed
+
+
+def test_it_runs_as_a_module():
+    done = subprocess.run([sys.executable, "-m", "nstlab", "samples"], capture_output=True, text=True, check=True)
+    assert "chenonceau_river" in done.stdout

@@ -1,0 +1,226 @@
+"""The stream of steps: it goes down, stays in range, survives interruptions and says when it diverges."""
+
+import itertools
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from nstlab.history import save_losses
+from nstlab.images import load_image
+from nstlab.objective import Objective, Term, exact_factor, style_transfer_objective
+from nstlab.optimize import DivergenceError, Run, optimize
+from nstlab.optimizers import LBFGS, Descent
+from nstlab.vgg import VGG
+
+
+def bowl(size: tuple[int, int] = (6, 5), center: float = 0.3, weight: float = 1.0) -> Objective:
+    """A badly scaled quadratic: every pixel pulls to `center`, some a hundred times as hard."""
+    pull = torch.linspace(1, 100, size[0] * size[1] * 3).view(1, 3, *size)
+    return Objective({"pull": Term(lambda x, _: (pull * (x - center) ** 2).sum())}, {"pull": weight}, size)
+
+
+@pytest.fixture(scope="module")
+def vgg() -> VGG:
+    return VGG()
+
+
+@pytest.fixture(scope="module")
+def transfer(vgg: VGG) -> Objective:
+    content, style = load_image("horses", size=64), load_image("great_wave", size=96)
+    return style_transfer_objective(vgg, content, style)
+
+
+class Counting:
+    """An objective that counts its evaluations and sees where they were."""
+
+    def __init__(self, objective: Objective):
+        self.objective, self.images = objective, []
+
+    def __getattr__(self, name: str):
+        return getattr(self.objective, name)
+
+    def at(self, image: Tensor):
+        self.images.append(image.clone())
+        return self.objective.at(image)
+
+
+@pytest.mark.parametrize("start", ["noise", "content", "style"])
+def test_lbfgs_falls_below_a_tenth_within_30_evaluations_and_never_rises(transfer, start):
+    counting = Counting(transfer)
+    image = next(iter(optimize(transfer, start, steps=0))).image
+    totals = [
+        point.total for point in itertools.takewhile(lambda _: len(counting.images) <= 30, LBFGS(counting, image))
+    ]
+    assert totals[-1] < 0.1 * totals[0] or start == "style"  # which is at the style's target already
+    assert all(later < earlier for earlier, later in itertools.pairwise(totals))
+
+
+def test_lbfgs_moves_visibly_with_its_first_step_at_every_size():
+    for size in ((4, 4), (64, 64), (300, 300)):
+        first, second = itertools.islice(optimize(bowl(size), steps=1), 2)
+        assert (second.image - first.image).abs().max() > 1 / 255 and second.total < first.total
+
+
+def test_lbfgs_evaluates_no_point_twice_and_every_point_lies_in_the_range(transfer):
+    counting = Counting(transfer)
+    for _ in itertools.islice(LBFGS(counting, torch.rand(1, 3, *transfer.size)), 12):
+        pass
+    assert len(counting.images) <= 16
+    assert not any(torch.equal(a, b) for a, b in itertools.combinations(counting.images, 2))
+    assert all(x.min() >= 0 and x.max() <= 1 for x in counting.images)
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+def test_optimizers_find_the_minimum_inside_and_at_the_border(optimizer):
+    for center in (0.3, 1.5):
+        *_, last = optimize(bowl(center=center), steps=400, optimizer=optimizer)
+        torch.testing.assert_close(last.image, torch.full_like(last.image, min(center, 1.0)), atol=2e-2, rtol=0)
+
+
+def test_lbfgs_ends_by_itself_where_there_is_no_way_down():
+    assert len(list(optimize(bowl(), start=torch.full((1, 3, 6, 5), 0.3), steps=50))) < 10
+
+
+def test_the_same_seed_gives_the_same_image_and_another_seed_another():
+    one, same, other = (list(optimize(bowl(), steps=3, seed=s))[-1].image for s in (1, 1, 2))
+    assert torch.equal(one, same) and not torch.equal(one, other)
+
+
+def test_epochs_are_counted_from_the_start_on_and_the_total_is_the_weighted_sum():
+    run = optimize(bowl(weight=0.5), steps=4)
+    steps = list(run)
+    assert [s.index for s in steps] == [r.index for r in run.history] == [0, 1, 2, 3, 4]
+    assert all(s.total == pytest.approx(0.5 * s.losses["pull"]) for s in steps)
+    assert [s.seconds for s in steps] == sorted(s.seconds for s in steps)
+    assert not any(hasattr(r, "image") for r in run.history)
+
+
+def test_coarse_to_fine_goes_through_the_sizes_and_carries_the_image_up():
+    run = optimize([(bowl((8, 6)), 2), (bowl((16, 12)), 3)], steps=0)
+    assert [r.size for r in run] == [(8, 6)] * 3 + [(16, 12)] * 3
+    before, after = run.history[2], run.history[3]
+    assert after.total < 16 * before.total
+
+
+def test_an_exception_in_the_consumer_loses_nothing_and_the_run_goes_on():
+    run = optimize(bowl(), steps=10)
+    with pytest.raises(ZeroDivisionError):
+        for step in run:
+            1 / (3 - step.index)
+    assert run.history[-1].index == 3 and run.image is not None
+    straight = optimize(bowl(), steps=10)
+    assert torch.equal(list(run)[-1].image, list(straight)[-1].image)
+
+
+def test_ctrl_c_in_the_middle_of_a_step_loses_nothing_and_the_run_goes_on(monkeypatch):
+    objective = bowl()
+    run, at = optimize(objective, steps=10), objective.at
+    steps = list(itertools.islice(run, 4))
+
+    def interrupted(image: Tensor):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(objective, "at", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        next(run)
+    assert torch.equal(run.image, steps[-1].image) and len(run.history) == 4
+    monkeypatch.setattr(objective, "at", at)
+    assert torch.equal(list(run)[-1].image, list(optimize(bowl(), steps=10))[-1].image)
+
+
+def test_a_closed_run_keeps_its_image_and_history():
+    run = optimize(bowl(), steps=10)
+    next(run)
+    run.close()
+    assert list(run) == [] and run.image is not None and len(run.history) == 1
+
+
+def test_weights_changed_in_a_pause_count_from_the_next_step_on():
+    run = optimize(bowl(weight=1.0), steps=6)
+    before = list(itertools.islice(run, 3))[-1]
+    run.weigh(pull=10.0)
+    after = next(run)
+    assert after.weights == {"pull": 10.0} and before.weights == {"pull": 1.0}
+    assert after.total == pytest.approx(10 * after.losses["pull"]) and after.losses["pull"] < before.losses["pull"]
+    with pytest.raises(ValueError, match="push"):
+        run.weigh(push=1.0)
+
+
+@pytest.mark.parametrize("poison", [math.nan, math.inf])
+def test_nan_and_inf_stop_with_the_last_good_image(poison):
+    calls = itertools.count()
+    term = Term(lambda x, _: (x**2).sum() if next(calls) < 3 else (x * poison).sum())
+    run = Run(iter(Descent(Objective({"x": term}, {"x": 1.0}, (4, 4)), torch.ones(1, 3, 4, 4), rate=0.1)), steps=10)
+    with pytest.raises(DivergenceError, match="epoch 3") as error:
+        list(run)
+    torch.testing.assert_close(error.value.image, torch.full((1, 3, 4, 4), 0.64))
+    assert len(error.value.history) == 3 and list(run) == []
+
+
+def test_growth_without_bound_stops_with_the_cause():
+    run = Run(iter(Descent(bowl(), torch.rand(1, 3, 6, 5), rate=0.02)), steps=500, blame="The step is too long.")
+    with pytest.raises(DivergenceError, match="The step is too long") as error:
+        list(run)
+    assert error.value.image is not None and len(error.value.history) < 100
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"start": "nose"}, "'nose'"),
+        ({"start": torch.zeros(3, 6, 5)}, r"\(3, 6, 5\)"),
+        ({"steps": -1}, "steps"),
+        ({"steps": 2.5}, "steps"),
+        ({"optimizer": "sgd"}, "lbfgs, adam"),
+    ],
+)
+def test_bad_arguments_are_refused_by_name(settings, says):
+    with pytest.raises(ValueError, match=says):
+        optimize(bowl(), **settings)
+
+
+def test_an_objective_needs_one_weight_a_term():
+    with pytest.raises(ValueError, match="one weight"):
+        Objective({}, {}, (4, 4))
+
+
+def test_targets_are_computed_once(vgg, monkeypatch):
+    image = load_image("horses", size=64)
+    calls, forward = [], vgg.forward
+    monkeypatch.setattr(vgg, "forward", lambda *a: calls.append(1) or forward(*a))
+    objective = style_transfer_objective(vgg, image, image)
+    assert len(calls) == 2
+    objective.at(image)
+    assert len(calls) == 3
+
+
+def test_terms_by_layer_add_up_to_the_style_term(vgg):
+    content, style = load_image("horses", size=64), load_image("great_wave", size=64)
+    whole = style_transfer_objective(vgg, content, style)
+    parts = style_transfer_objective(vgg, content, style, per_layer=True)
+    assert [name for name in parts.terms if name.startswith("style")] == [f"style conv{b}_1" for b in range(1, 6)]
+    torch.testing.assert_close(whole(content)[1], parts(content)[1])
+
+
+def test_exact_weighs_the_sum_of_equation_1_which_is_the_factor_times_the_mean(vgg):
+    content, style, x = (load_image(n, size=64) for n in ("horses", "great_wave", "horses"))
+    x = (x + 0.1).clamp(0, 1)
+    mean, total = (style_transfer_objective(vgg, content, style, exact=e)(x)[0]["content"] for e in (False, True))
+    torch.testing.assert_close(total, mean * exact_factor(vgg, content.shape[2:]), rtol=1e-4, atol=0)
+
+
+def test_losses_table_appears_whole_or_not_at_all(tmp_path, monkeypatch):
+    run = optimize(bowl(), steps=3)
+    list(run)
+    path = tmp_path / "new" / "losses.csv"
+    save_losses(run.history, path)
+    lines = path.read_text().splitlines()
+    assert len(lines) == 5 and lines[0].startswith("epoch,seconds,height,width,total,pull,pull weighted")
+    with pytest.raises(ValueError, match="empty history"):
+        save_losses([], path)
+    monkeypatch.setattr("nstlab.files.os.replace", lambda *a: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        save_losses(run.history[:1], path)
+    assert path.read_text().splitlines() == lines and list(path.parent.iterdir()) == [path]

@@ -1,0 +1,121 @@
+"""Approach 1 as one call: from two pictures to a pastiche."""
+
+import pytest
+import torch
+
+from nstlab import machine
+from nstlab.images import ImageError, load_image
+from nstlab.optimize import DivergenceError, finish
+from nstlab.transfer import pyramid, stylize, stylize_run
+from nstlab.vgg import VGG
+
+SMALL = {"size": 64, "steps": 3}
+
+
+def test_the_style_loss_falls_100_fold_from_noise_while_the_content_loss_falls_too():
+    result = stylize("chenonceau_river", "starry_night", size=96, steps=30)
+    start, end = result.history[0].losses, result.history[-1].losses
+    assert end["style"] < start["style"] / 100 and end["content"] < start["content"]
+    assert result.image.shape == (1, 3, 72, 96) and result.image.min() >= 0 and result.image.max() <= 1
+
+
+def test_content_and_style_may_differ_in_size_and_shape():
+    content, style = torch.rand(1, 3, 40, 64), torch.rand(1, 3, 80, 50)
+    assert stylize(content, style, **SMALL).image.shape == content.shape
+
+
+def test_the_default_weights_mix_alike_at_every_size():
+    share = {}
+    for size in (64, 192):
+        r = stylize("horses", "great_wave", size=size, steps=12, coarse_to_fine=False).history[-1]
+        share[size] = r.weights["content"] * r.losses["content"] / r.total
+    assert 0.5 < share[64] / share[192] < 2
+
+
+def test_the_exact_equation_prints_its_factor(capsys):
+    stylize("horses", "great_wave", size=64, steps=0, coarse_to_fine=False, content_weight=1e-3, exact=True)
+    factor = 512 * (41 // 8) * (64 // 8)
+    assert f"alpha = 0.001 on the sum is {0.001 * factor:g} on the mean" in capsys.readouterr().out
+
+
+def test_every_step_is_shown_and_ctrl_c_gives_the_result_so_far():
+    seen = []
+
+    def watch(step):
+        seen.append(step.index)
+        if step.index == 2:
+            raise KeyboardInterrupt
+
+    result = stylize("horses", "great_wave", watch, **SMALL)
+    assert seen == [0, 1, 2] and result.interrupted and len(result.history) == 3
+
+
+def test_an_error_in_the_watcher_reaches_the_caller_and_leaves_the_run_whole():
+    run = stylize_run("horses", "great_wave", **SMALL)
+    with pytest.raises(ZeroDivisionError):
+        finish(run, lambda step: 1 / (1 - step.index))
+    assert run.image is not None and finish(run).history[-1].index == run.steps
+
+
+def test_infinite_pixels_never_reach_the_network():
+    with pytest.raises(ImageError, match="NaN"):
+        stylize(torch.full((1, 3, 64, 64), float("nan")), "starry_night", **SMALL)
+
+
+def test_divergence_is_an_arithmetic_error_that_holds_the_image():
+    error = DivergenceError("why", None, [])
+    assert isinstance(error, ArithmeticError) and error.image is None and error.history == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"content_weight": -1}, "content_weight=-1"),
+        ({"style_weight": float("nan")}, "style_weight=nan"),
+        ({"steps": -1}, "steps"),
+        ({"start": "somewhere"}, "'somewhere'"),
+        ({"device": "abacus"}, "device='abacus'"),
+        ({"size": 8}, "size=8"),
+    ],
+)
+def test_bad_settings_are_refused_before_the_run_begins(settings, says):
+    with pytest.raises(ValueError, match=says):
+        stylize_run("horses", "great_wave", **{**SMALL, **settings})
+
+
+def test_a_pyramid_ends_at_the_size_asked_for_and_gives_coarse_levels_more_steps():
+    for size in (32, 64, 100, 512, 1023, 4096):
+        levels = pyramid(size, 30)
+        assert levels[-1] == (size, 30)
+        assert [steps for _, steps in levels] == sorted((steps for _, steps in levels), reverse=True)
+
+
+def test_the_device_is_the_environments_unless_named(monkeypatch):
+    monkeypatch.setenv("NSTLAB_DEVICE", "cpu")
+    assert machine.default_device() == torch.device("cpu")
+    monkeypatch.setenv("NSTLAB_DEVICE", "abacus")
+    with pytest.raises(ValueError, match="NSTLAB_DEVICE='abacus'"):
+        machine.default_device()
+
+
+def test_a_device_that_holds_no_numbers_is_refused():
+    with pytest.raises(ValueError, match="cannot be used here"):
+        machine.checked_device("cuda:99")
+
+
+def test_the_profile_is_the_environments_unless_there_is_none(monkeypatch):
+    monkeypatch.setenv("NSTLAB_PROFILE", "ci")
+    assert machine.profile().size < 128
+    monkeypatch.delenv("NSTLAB_PROFILE")
+    monkeypatch.setenv("NSTLAB_DEVICE", "cpu")
+    assert machine.profile().name == "cpu"
+    monkeypatch.setenv("NSTLAB_PROFILE", "huge")
+    with pytest.raises(ValueError, match="ci, cpu, gpu"):
+        machine.profile()
+
+
+def test_a_network_of_ones_own_is_used():
+    random = stylize("horses", "great_wave", vgg=VGG(weights="random"), **SMALL)
+    trained = stylize("horses", "great_wave", **SMALL)
+    assert not torch.allclose(random.image, trained.image, atol=0.05)
+    assert load_image(random.image).shape == random.image.shape
