@@ -1,103 +1,309 @@
-"""Interim version of equation 5, until the tuned one lands beside it."""
+"""Equation 5, the photorealism regularizer: how far an image is from being a recoloring of the content.
+
+[2] is Luan, Paris, Shechtman, Bala, "Deep Photo Style Transfer", arXiv 1703.07511, 2017. The matrix M_I in it is the
+Matting Laplacian of Levin, Lischinski, Weiss, "A Closed-Form Solution to Natural Image Matting", IEEE TPAMI 30 (2),
+2008. `stencil` computes its entries, `preconditioner` makes `solve` fast.
+"""
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
-OFFSETS = [(dy, dx) for dy in range(3) for dx in range(-2, 3) if (dy, dx) > (0, 0)]
+from nstlab.preconditioner import ColorPyramid
+from nstlab.stencil import OFFSETS, apply_stencil, levin_stencil
+
+LANCZOS_STEPS = 100  # at most; pictures need 10 to 30
 
 
 class Iterate(NamedTuple):
+    """One step of `MattingLaplacian.solve_steps`.
+
+    image: y so far, (1, C, H, W). residual: |x - (Id + weight M) y| / |x|, never less than |y - solution| / |x|.
+    """
+
     iteration: int
     image: Tensor
     residual: float
 
 
-class _Energy(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, x, M):
-        Mx = M.apply(x)
-        ctx.save_for_backward(Mx)
-        return (x.double() * Mx.double()).sum().to(x.dtype)
-
-    @staticmethod
-    def backward(ctx, grad):
-        return 2 * grad * ctx.saved_tensors[0], None
-
-
 class MattingLaplacian:
-    """The Matting Laplacian of an image."""
+    """The matrix M of equation 5, for which x^T M x is 0 where x is, window by window, affine in the content's colors.
+
+        M_ij = sum_{k: i, j in w_k} (delta_ij - 1/9 (1 + (I_i - mu_k)^T (Sigma_k + epsilon/9 Id)^-1 (I_j - mu_k)))
+
+    over the 3x3 windows w_k of the image I, with mean color mu_k and covariance Sigma_k: equation 12 of Levin. Pixels
+    are numbered row by row. M is symmetric, its rows sum to 0, its eigenvalues are between 0 and 9. The entries are
+    computed in float64 whatever the image's type (computed in float32 the smallest eigenvalue would be about -1, and
+    the energy without a lower bound), then rounded to `dtype`.
+
+    image: I, the content image, (1, 3, H, W) RGB in [0, 1], at least 3 pixels a side; M lives on its device.
+    epsilon: above 0; the larger it is, the less of a color difference counts as one. dtype: float32 or float64.
+    Raises ValueError for any other image, epsilon or dtype.
+
+    >>> image = torch.rand(1, 3, 6, 8)
+    >>> M = MattingLaplacian(image)
+    >>> M
+    MattingLaplacian of 8 x 6 pixels, epsilon=1e-07, torch.float32, 2496 bytes
+    >>> bool(M.energy(1 - image / 2) < 1e-4 * M.energy(image.flip(3)))  # a recoloring, and another picture
+    True
+    """
 
     def __init__(self, image: Tensor, epsilon: float = 1e-7, dtype: torch.dtype = torch.float32):
-        self.shape = image.shape[2:]
-        I = image[0].detach().double().cpu()
-        _, H, W = I.shape
-        win = I.unfold(1, 3, 1).unfold(2, 3, 1).permute(1, 2, 3, 4, 0).reshape(H - 2, W - 2, 9, 3)
-        d = win - win.mean(2, keepdim=True)
-        S = d.transpose(2, 3) @ d / 9 + epsilon / 9 * torch.eye(3, dtype=torch.float64)
-        K = d @ torch.linalg.solve(S, d.transpose(2, 3))
-        planes = torch.zeros(12, H, W, dtype=torch.float64)
-        for k, (dy, dx) in enumerate(OFFSETS):
-            for y in range(3 - dy):
-                for x in range(max(0, -dx), 3 - max(0, dx)):
-                    e = -(1 + K[:, :, 3 * y + x, 3 * (y + dy) + x + dx]) / 9
-                    planes[k, y : y + H - 2, x : x + W - 2] += e
-        self.planes = planes.to(dtype).to(image.device)
+        check_content(image)
+        if not 0 < epsilon < math.inf:
+            raise ValueError(f"MattingLaplacian: epsilon={epsilon!r} must be a finite number above 0; 1e-7 is usual.")
+        if dtype not in (torch.float32, torch.float64):
+            raise ValueError(f"MattingLaplacian: dtype={dtype} is too coarse; choose torch.float32 or torch.float64.")
+        self.image, self.epsilon = image.detach(), epsilon
+        builder = "cpu" if image.device.type == "mps" else image.device  # MPS has no float64
+        self.planes = levin_stencil(self.image.to(builder), epsilon).to(dtype).to(image.device)
+        self.largest: float | None = None
 
-    def apply(self, x: Tensor) -> Tensor:
-        out = torch.zeros_like(x)
-        H, W = self.shape
-        for (dy, dx), w in zip(OFFSETS, self.planes, strict=True):
-            a = (slice(None), slice(None), slice(0, H - dy), slice(max(0, -dx), W - max(0, dx)))
-            b = (slice(None), slice(None), slice(dy, H), slice(max(0, dx), W + min(0, dx)))
-            d = w[a[2:]] * (x[b] - x[a])
-            out[a] += d
-            out[b] -= d
-        return out
+    def __repr__(self) -> str:
+        H, W = self.planes.shape[1:]
+        of = f"of {W} x {H} pixels, epsilon={self.epsilon:g}, {self.planes.dtype}"
+        return f"MattingLaplacian {of}, {self.nbytes} bytes"
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the matrix, in bytes: 13 numbers a pixel."""
+        return self.planes.nbytes
 
     def __matmul__(self, x: Tensor) -> Tensor:
-        return self.apply(x)
+        """M x, channel by channel; differentiable. x: (1, C, H, W), of M's dtype. Gives (1, C, H, W).
+
+        >>> M = MattingLaplacian(torch.rand(1, 3, 6, 8))
+        >>> (M @ torch.ones(1, 1, 6, 8)).abs().max()
+        tensor(0.)
+        """
+        self.check(x, "M @ x")
+        return Product.apply(x, self.planes)
 
     def energy(self, x: Tensor) -> Tensor:
-        return _Energy.apply(x, self)
+        """Equation 5, section 3 of [2]; differentiable (once), with respect to x_c it is 2 M x_c.
+
+            L_m = sum_c x_c^T M x_c
+
+        x: (1, C, H, W), of M's dtype. Gives a scalar: a sum over pixels, so it grows with the picture.
+
+        >>> x = torch.rand(1, 3, 6, 8, requires_grad=True)
+        >>> M = MattingLaplacian(torch.rand(1, 3, 6, 8))
+        >>> M.energy(x).backward()
+        >>> torch.equal(x.grad, 2 * (M @ x))
+        True
+        """
+        self.check(x, "M.energy(x)")
+        return Energy.apply(x, self.planes)
 
     def largest_eigenvalue(self) -> float:
-        g = torch.Generator().manual_seed(0)
-        v = torch.randn(1, 1, *self.shape, generator=g).to(self.planes.device)
-        for _ in range(150):
-            v = self.apply(v)
-            n = v.norm().item()
-            v = v / n
-        return n
+        """The largest eigenvalue of M, approached from below to 1 %; at most 9.
+
+        Gradient descent on weight * energy(x) is stable where step < 1 / (weight * largest eigenvalue), so
+        0.99 / (weight * M.largest_eigenvalue()) is a step that never lets the energy rise. Computed once.
+
+        >>> M = MattingLaplacian(torch.full((1, 3, 3, 3), 0.5))  # one window of one color: Id - 1/9
+        >>> round(M.largest_eigenvalue(), 4)
+        1.0
+        """
+        if self.largest is None:
+            self.largest = largest_eigenvalue(self.planes)
+        return self.largest
 
     def to_sparse(self) -> Tensor:
-        raise NotImplementedError
+        """M for looking at: a sparse CSR tensor on the CPU, (H W, H W), pixels numbered row by row.
 
-    def solve_steps(
-        self, x: Tensor, weight: float, residual: float = 1e-3, max_iterations: int = 500
-    ) -> Iterator[Iterate]:
-        y = x.clone()
-        r = -weight * self.apply(y)
-        d, rr, bb = r, (r * r).sum(), (x * x).sum()
-        for k in range(1, max_iterations + 1):
-            if (rr / bb).sqrt() < residual:
-                return
-            Ad = d + weight * self.apply(d)
-            a = rr / (d * Ad).sum()
-            y, r = y + a * d, r - a * Ad
-            new = (r * r).sum()
-            d, rr = r + new / rr * d, new
-            yield Iterate(k, y, (rr / bb).sqrt().item())
+        >>> MattingLaplacian(torch.zeros(1, 3, 3, 3)).to_sparse().to_dense()[0, :4] * 9
+        tensor([ 8., -1., -1., -1.])
+        """
+        planes = self.planes.cpu()
+        H, W = planes.shape[1:]
+        pixels = torch.arange(H * W).view(H, W)
+        rows, columns, entries = [pixels.flatten()], [pixels.flatten()], [planes[0].flatten()]
+        for plane, (dy, dx) in zip(planes[1:], OFFSETS, strict=True):
+            inside = (slice(0, H - dy), slice(max(0, -dx), W - max(0, dx)))
+            here = pixels[inside].flatten()
+            there = here + dy * W + dx
+            rows += [here, there]
+            columns += [there, here]
+            entries += [plane[inside].flatten()] * 2
+        indices = torch.stack([torch.cat(rows), torch.cat(columns)])
+        matrix = torch.sparse_coo_tensor(indices, torch.cat(entries), (H * W, H * W), check_invariants=False)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
+            return matrix.to_sparse_csr()
 
     def solve(
-        self, x: Tensor, weight: float, residual: float = 1e-3, max_iterations: int = 500,
+        self,
+        x: Tensor,
+        weight: float,
+        residual: float = 1e-3,
+        max_iterations: int = 1000,
         callback: Callable[[Iterate], object] | None = None,
     ) -> Tensor:
-        y = x
-        for step in self.solve_steps(x, weight, residual, max_iterations):
-            y = step.image
+        """The photorealistic image next to x: the exact minimizer y of
+
+            |y - x|^2 + weight sum_c y_c^T M y_c,    which solves    (Id + weight M) y = x
+
+        x: (1, C, H, W), of M's dtype. weight: at least 0. residual: stop where |x - (Id + weight M) y| is at most
+        residual * |x|; |y - minimizer| then is, too. callback: is called with every `Iterate`. Gives y, (1, C, H, W),
+        which may leave [0, 1] a little. Raises ValueError for another x or weight; warns (RuntimeWarning) where
+        max_iterations were not enough, and gives the y so far.
+
+        >>> image = torch.rand(1, 3, 6, 8)
+        >>> noisy = 1 - image / 2 + 0.1 * torch.randn(1, 3, 6, 8)
+        >>> M = MattingLaplacian(image)
+        >>> bool(M.energy(M.solve(noisy, weight=100.0)) < 1e-2 * M.energy(noisy))
+        True
+        """
+        y, reached = x.detach(), 0.0
+        for iterate in self.solve_steps(x, weight, residual, max_iterations):
+            y, reached = iterate.image, iterate.residual
+            if callback is not None:
+                callback(iterate)
+        if reached > residual:
+            warnings.warn(
+                f"M.solve: the residual is {reached:.2g} after {max_iterations} iterations, not yet {residual:.2g}; "
+                f"the image so far is returned. Raise max_iterations, or be content with a larger residual.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
         return y
+
+    def solve_steps(
+        self, x: Tensor, weight: float, residual: float = 1e-3, max_iterations: int = 1000
+    ) -> Iterator[Iterate]:
+        """`solve` as a stream: one `Iterate` after each iteration, none where x itself is the solution already.
+
+        |y - x|^2 + weight * energy(y) falls from each to the next. The arguments are `solve`'s; it ends without a
+        warning after max_iterations.
+        """
+        self.check(x, "M.solve(x, weight)")
+        if not 0 <= weight < math.inf:
+            raise ValueError(f"M.solve: weight={weight!r} must be a finite number from 0 up.")
+        if not (residual > 0 and max_iterations > 0):
+            raise ValueError(f"M.solve: residual={residual!r} and max_iterations={max_iterations!r} must be above 0.")
+        if not torch.isfinite(x).all():
+            raise ValueError("M.solve: x holds NaN or Inf; mend the image first, for example with torch.nan_to_num.")
+        return self.conjugate_gradients(x.detach(), weight, residual, max_iterations)
+
+    @torch.no_grad()
+    def conjugate_gradients(self, x: Tensor, weight: float, residual: float, max_iterations: int) -> Iterator[Iterate]:
+        """Preconditioned conjugate gradients on (Id + weight M) y = x from y = x, each channel with steps of its own.
+
+        r: what is missing, x - (Id + weight M) y. d: the direction of the step, z: the preconditioner's.
+        """
+        tiny = torch.finfo(x.dtype).tiny
+        scale = float(x.norm()) or 1.0
+        y, r = x[0], -weight * apply_stencil(self.planes, x[0])
+        if float(r.norm()) <= residual * scale:
+            return
+        precondition = ColorPyramid(self.image, self.planes, weight)
+        d, before = torch.zeros_like(r), torch.ones_like(r[:, :1, :1])
+        for iteration in range(1, max_iterations + 1):
+            z = precondition(r)
+            rz = dot(r, z)
+            d = torch.addcmul(z, rz / before, d)
+            before = rz.clamp(min=tiny)  # 0 in a channel that is solved
+            Ad = torch.add(d, apply_stencil(self.planes, d), alpha=weight)
+            step = rz / dot(d, Ad).clamp(min=tiny)
+            y, r = torch.addcmul(y, step, d), torch.addcmul(r, step, Ad, value=-1)
+            reached = float(r.norm()) / scale
+            yield Iterate(iteration, y[None], reached)
+            if reached <= residual:
+                return
+
+    def check(self, x: Tensor, operation: str) -> None:
+        """Raise ValueError unless x is (1, C, H, W) for this M's H and W, and of its type and place."""
+        H, W = self.planes.shape[1:]
+        if x.ndim != 4 or x.shape[0] != 1 or x.shape[2:] != (H, W):
+            raise ValueError(
+                f"{operation}: x is of shape {tuple(x.shape)}, but M is of an image with {H} rows and {W} columns, "
+                f"so x must be (1, C, {H}, {W}). Bring both images to one size: load_image(..., size=...)."
+            )
+        if x.dtype != self.planes.dtype or x.device != self.planes.device:
+            raise ValueError(
+                f"{operation}: x is {x.dtype} on {x.device}, M is {self.planes.dtype} on {self.planes.device}. "
+                f"Use x.to(M.planes), or build M from an image on x's device, with dtype={x.dtype}."
+            )
+
+
+class Product(torch.autograd.Function):
+    """M x; as M is symmetric, the gradient goes back through M, too."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, planes: Tensor) -> Tensor:
+        ctx.planes = planes
+        return apply_stencil(planes, x[0])[None]
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        return Product.apply(grad, ctx.planes), None
+
+
+class Energy(torch.autograd.Function):
+    """sum_c x_c^T M x_c, with the derivative 2 M x_c: M x is computed once for both."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, planes: Tensor) -> Tensor:
+        Mx = apply_stencil(planes, x[0])[None]
+        ctx.save_for_backward(Mx)
+        accurate = x.dtype if x.device.type == "mps" else torch.float64
+        return (x * Mx).sum(dtype=accurate).to(x.dtype)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        (Mx,) = ctx.saved_tensors
+        return 2 * grad * Mx, None
+
+
+def largest_eigenvalue(planes: Tensor) -> float:
+    """Lanczos' method: the largest eigenvalue of M on the space of v, M v, M M v, ..., v random with a fixed seed.
+
+    In a basis of that space M is the tridiagonal matrix T. It stops where an eigenvalue of M is within 0.3 % of T's.
+    """
+    v = torch.randn(1, *planes.shape[1:], generator=torch.Generator().manual_seed(0)).to(planes)
+    v, before, beta = v / v.norm(), torch.zeros_like(v), 0.0
+    diagonal: list[float] = []
+    beside: list[float] = []
+    for _ in range(LANCZOS_STEPS):
+        w = apply_stencil(planes, v) - beta * before
+        diagonal.append(float((w * v).sum()))
+        w -= diagonal[-1] * v
+        beta = float(w.norm())
+        T = torch.diag(torch.tensor(diagonal, dtype=torch.float64))
+        T += torch.diag(torch.tensor(beside, dtype=torch.float64), -1)
+        eigenvalues, eigenvectors = torch.linalg.eigh(T)  # reads the lower half
+        if beta * abs(float(eigenvectors[-1, -1])) <= 0.003 * float(eigenvalues[-1]):
+            break
+        beside.append(beta)
+        before, v = v, w / beta
+    return min(9.0, float(eigenvalues[-1]))
+
+
+def dot(a: Tensor, b: Tensor) -> Tensor:
+    """The scalar product of each channel: (C, H, W) twice, gives (C, 1, 1)."""
+    return (a * b).sum((1, 2), keepdim=True)
+
+
+def check_content(image: Tensor) -> None:
+    """Raise ValueError unless a Matting Laplacian can be made of this image."""
+    came = f"MattingLaplacian: the image is of shape {tuple(image.shape)} and {image.dtype}"
+    if image.ndim != 4 or image.shape[:2] != (1, 3) or not image.is_floating_point():
+        raise ValueError(f"{came}; it must be (1, 3, H, W), RGB as float in [0, 1]. load_image gives such a one.")
+    if min(image.shape[2:]) < 3:
+        raise ValueError(f"{came}; it must be at least 3 x 3, the size of a window. Take a larger image.")
+    if not torch.isfinite(image).all():
+        raise ValueError(f"{came} and holds NaN or Inf. Mend it first, for example with torch.nan_to_num.")
+    low, high = float(image.min()), float(image.max())
+    if low < -0.01 or high > 1.01:
+        raise ValueError(
+            f"{came} with values from {low:g} to {high:g}; expected [0, 1]. Divide 0..255 by 255, or clamp."
+        )

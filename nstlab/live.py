@@ -186,7 +186,7 @@ def weight_control(name: str, weight: float) -> Any:
         return widgets.BoundedFloatText(value=weight, min=0, max=sys.float_info.max, **look)
     middle = math.log10(weight)
     return widgets.FloatLogSlider(
-        value=weight, min=middle - DECADES, max=middle + DECADES, step=0.1, readout_format=".4g", **look
+        value=weight, min=middle - DECADES, max=middle + DECADES, step=0.1, readout_format=".4", **look
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Callable
 from threading import Lock, Thread
 from typing import Literal
@@ -30,7 +31,8 @@ class Player:
     """
 
     def __init__(self, make_run: Callable[[], Run], watch: Callable[[], object] = lambda: None):
-        self.make_run, self.watch = make_run, watch
+        self.make_run = make_run
+        self.watch = watch
         self.run: Run | None = None
         self.state: State = "ready"
         self.wish: Literal["play", "pause", "stop"] = "play"
@@ -54,7 +56,7 @@ class Player:
             self.state = "running"
         self.watch()
         if threaded:
-            self.thread = Thread(target=self.take, args=(epochs,), daemon=True)
+            self.thread = Thread(target=self.take_in_thread, args=(epochs,), daemon=True)
             self.thread.start()
         else:
             self.take(epochs)
@@ -96,6 +98,21 @@ class Player:
         """Change weights from the next epoch on."""
         with self.lock:
             self.weights.update(weights)
+
+    def take_in_thread(self, epochs: int | None) -> None:
+        """Python must not end in the middle of an epoch: PyTorch would abort the process."""
+        atexit.register(self.leave)
+        try:
+            self.take(epochs)
+        finally:
+            atexit.unregister(self.leave)
+
+    def leave(self) -> None:
+        """Let the epoch that is being computed be the last, and wait for it."""
+        self.watch = lambda: None
+        self.stop()
+        if self.thread is not None:
+            self.thread.join()
 
     def take(self, epochs: int | None) -> None:
         """Epoch after epoch, until a wish, the end or an error; what happened is in `state` before this returns."""

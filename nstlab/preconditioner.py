@@ -14,6 +14,8 @@ with the colors in its basis. Without them it hardly helps: content has edges, w
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 import torch.nn.functional as nnf
 from torch import Tensor
@@ -21,42 +23,122 @@ from torch import Tensor
 from nstlab.stencil import OFFSETS, apply_stencil, chunk_length, row_sums
 
 RATIO = 4  # between the spacings of one grid and the next
-STRIP = 1 << 16  # pixels at a time, so that their products with the four colors stay in a processor's cache
 HAT = [[7 / 8, 5 / 8, 3 / 8, 1 / 8], [1 / 8, 3 / 8, 5 / 8, 7 / 8]]  # of RATIO pixels, to the node before and after
+CHUNK = 3 << 18  # numbers at a time, so that they stay in a processor's cache
 
 
 class ColorPyramid:
     """The map r -> approximately A^-1 r, with A = Id + weight M; symmetric and positive definite.
 
     image: the content image, (1, 3, H, W). planes: the 13 planes of its Matting Laplacian. weight: at least 0; the
-    larger it is, the further A^-1 reaches, and the coarser the coarsest grid.
+    larger it is, the further A^-1 reaches, and the coarser is the coarsest grid.
     """
 
     def __init__(self, image: Tensor, planes: Tensor, weight: float):
-        H, W = planes.shape[1:]
         self.scale = 2 / (1 + weight * planes[0])
+        self.grids: list[tuple[Tensor, Tensor]] = []  # of each: its basis, and K_s
         colors = torch.cat([torch.ones_like(planes[:1]), image[0].to(planes) - 0.5])
-        basis = padded(colors)
-        self.bases: list[Tensor] = []
-        self.inverses: list[Tensor] = []
-        mass, stiffness = restrict(colors, basis), restrict(diffusion(planes, colors), basis)
-        spacing = RATIO
+        basis, mass, stiffness, spacing = padded(colors), colors, diffusion(planes, colors), RATIO
         while spacing**2 < 4 * weight and min(basis.shape[1:]) > RATIO:
-            self.bases.append(basis)
-            self.inverses.append(node_inverses(mass, stiffness, weight / spacing**2))
-            basis = padded(torch.ones_like(mass[:1, 0]))
-            mass, stiffness = (restrict(f.flatten(0, 1), basis).unflatten(0, (4, 4))[:, :, 0] for f in (mass, stiffness))
+            mass, stiffness = restrict(mass, basis), restrict(stiffness, basis)
+            self.grids.append((basis, node_inverses(mass, stiffness, weight / spacing**2)))
+            basis = padded(torch.ones_like(mass[:1]))
             spacing *= RATIO
 
     def __call__(self, r: Tensor) -> Tensor:
         """r: (C, H, W). Gives (C, H, W)."""
-        return self.scale * r + self.correction(r, 0) if self.bases else self.scale * r
+        z = self.scale * r
+        return z + self.correction(r, self.grids) if self.grids else z
 
-    def correction(self, r: Tensor, level: int) -> Tensor:
-        """sum_s P_s K_s P_s^T r, over the grids from this level on. r: (C, h, w)."""
-        sums = restrict(r, self.bases[level]).reshape(len(r), -1, 4) 
-        raise NotImplementedError
+    def correction(self, r: Tensor, grids: list[tuple[Tensor, Tensor]]) -> Tensor:
+        """sum_s P_s K_s P_s^T r. r: (C, h, w); the nodes of one grid are the pixels of the next."""
+        (basis, K), *coarser = grids
+        sums = restrict(r, basis)
+        nodes = torch.einsum("mnyx,cnyx->cmyx", K, sums.unflatten(0, (-1, 4))).flatten(0, 1)
+        if coarser:
+            nodes += self.correction(sums, coarser)
+        return prolong(nodes, basis)[:, : r.shape[1], : r.shape[2]]
 
 
 def diffusion(planes: Tensor, colors: Tensor) -> Tensor:
-    raise NotImplementedError
+    """What the energy of n . c comes from where the numbers n change along the image, times c:
+
+        (n . c)^T M (n . c) = -1/2 sum_pq M_pq c_p c_q (n_p - n_q)^2,    as M c = 0
+                            ~ |gradient of n|^2 c_p (S c)_p / 2,         S_pq = -1/2 |p - q|^2 M_pq
+
+    colors: c, (4, H, W). Gives S c, (4, H, W).
+    """
+    distances = torch.tensor([0.0, *(dy**2 + dx**2 for dy, dx in OFFSETS)]).to(planes)
+    S = planes * (-distances / 2)[:, None, None]
+    return apply_stencil(S, colors) + colors * row_sums(S)
+
+
+def node_inverses(mass: Tensor, stiffness: Tensor, weight: float) -> Tensor:
+    """K_s of a grid: for every node the inverse of h^T (Id + weight M) h with its hat function h and the four colors.
+
+    mass, stiffness: G and S, sums of h c c^T and of h c (S c)^T over the image, (16, h, w). weight: by spacing
+    squared. The factors are integrals of h: of h^2 over h, 4/9, and of |gradient of h|^2 over 2 h, 4/3. S is an
+    estimate, too small at some nodes; 16/9 of the mass is a fifth of what it usually is. Where S is negative in a
+    direction, by its eigenvalues mu with respect to G, it counts as 0, so that every block is positive definite.
+    Gives (4, 4, h, w).
+    """
+    G, S = (f.unflatten(0, (4, 4)).permute(2, 3, 0, 1).cpu().double() for f in (mass, stiffness))
+    ridge = 1e-5 * G[..., :1, :1] * torch.eye(4, dtype=G.dtype)
+    inverse_root = torch.linalg.inv(torch.linalg.cholesky(G + ridge))
+    mu, V = torch.linalg.eigh(inverse_root @ ((S + S.mT) / 2) @ inverse_root.mT)
+    blocks = 4 / 9 + weight * (4 / 3 * mu.clamp(min=0) + 16 / 9)  # diagonal, in the basis V
+    V = inverse_root.mT @ V
+    return ((V / blocks[..., None, :]) @ V.mT).permute(2, 3, 0, 1).contiguous().to(mass)
+
+
+def restrict(r: Tensor, basis: Tensor) -> Tensor:
+    """P_s^T r: the products with the basis, summed under every hat function.
+
+    r: (C, H, W). basis: (m, 4 h, 4 w), at least as large. Gives (C m, h + 1, w + 1).
+    """
+    r = nnf.pad(r, (0, basis.shape[2] - r.shape[2], 0, basis.shape[1] - r.shape[1]))
+    hat = torch.tensor(HAT).to(r)
+    C, (m, H, W) = len(r), basis.shape
+    columns = r.new_zeros(C * m, H // RATIO + 1, W)
+    for cells, rows in strips(r, C * m, H, W):
+        f = (r[:, None, rows] * basis[:, rows]).reshape(C * m, -1, RATIO, W)
+        f = hat @ f
+        columns[:, cells.start : cells.stop] += f[:, :, 0]
+        columns[:, cells.start + 1 : cells.stop + 1] += f[:, :, 1]
+    f = columns.unflatten(2, (-1, RATIO)) @ hat.T
+    nodes = nnf.pad(f[..., 0], (0, 1))
+    nodes[..., 1:] += f[..., 1]
+    return nodes
+
+
+def prolong(nodes: Tensor, basis: Tensor) -> Tensor:
+    """P_s n: the nodes' numbers interpolated, and the product with the basis summed; the transpose of `restrict`.
+
+    nodes: (C m, h + 1, w + 1). basis: (m, 4 h, 4 w). Gives (C, 4 h, 4 w).
+    """
+    hat = torch.tensor(HAT).to(nodes)
+    m, H, W = basis.shape
+    C = len(nodes) // m
+    columns = (torch.stack([nodes[..., :-1], nodes[..., 1:]], -1) @ hat).flatten(2)
+    out = nodes.new_empty(C, H, W)
+    for cells, rows in strips(nodes, C * m, H, W):
+        f = torch.stack([columns[:, cells], columns[:, cells.start + 1 : cells.stop + 1]], 2)
+        f = (hat.T @ f).reshape(C, m, -1, W)
+        torch.mul(f[:, 0], basis[0, rows], out=out[:, rows])
+        for i in range(1, m):
+            out[:, rows].addcmul_(f[:, i], basis[i, rows])
+    return out
+
+
+def strips(x: Tensor, planes: int, H: int, W: int) -> Iterator[tuple[slice, slice]]:
+    """The rows of cells between nodes, some at a time, and the rows of pixels in them."""
+    step = chunk_length(x, CHUNK // planes, H * W) // (RATIO * W)
+    for top in range(0, H // RATIO, max(1, step)):
+        bottom = min(top + max(1, step), H // RATIO)
+        yield slice(top, bottom), slice(RATIO * top, RATIO * bottom)
+
+
+def padded(x: Tensor) -> Tensor:
+    """With zeros below and on the right, up to the next multiple of RATIO."""
+    H, W = x.shape[1:]
+    return nnf.pad(x, (0, -W % RATIO, 0, -H % RATIO))

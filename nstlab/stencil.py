@@ -63,13 +63,13 @@ def levin_stencil(image: Tensor, epsilon: float) -> Tensor:
 
     image: (1, 3, H, W), any float type. Gives the 13 planes, (13, H, W) float64.
 
-    >>> levin_stencil(torch.zeros(1, 3, 3, 3), epsilon=1e-7)[:2, 0, 0] * 9  # one window: 1 - 1/9 and -1/9
-    tensor([ 8., -1.], dtype=torch.float64)
+    >>> levin_stencil(torch.zeros(1, 3, 3, 3), epsilon=1e-7)[:2, 0, 0].float() * 9  # one window: 1 - 1/9, -1/9
+    tensor([ 8., -1.])
     """
     I = image[0].double()
     H, W = I.shape[1:]
     planes = I.new_zeros(13, H, W)
-    rows = max(1, chunk_length(I, BUILD_CHUNK) // W)
+    rows = max(1, chunk_length(I, BUILD_CHUNK, H * W) // W)
     for top in range(0, H - 2, rows):
         t = whitened_windows(I[:, top : top + rows + 2], epsilon)
         bottom = top + t.shape[3]
@@ -110,7 +110,7 @@ def apply_stencil(planes: Tensor, x: Tensor) -> Tensor:
     lines, x_lines = planes.flatten(1), x.flatten(1)
     out = torch.zeros_like(x_lines)
     C, N = x_lines.shape
-    chunk = chunk_length(x, APPLY_CHUNK // C)
+    chunk = chunk_length(x, APPLY_CHUNK // C, N)
     for start in range(0, N, chunk):
         for line, shift in zip(lines[1:], shifts(planes), strict=True):
             stop = max(start, min(start + chunk, N - shift))
@@ -126,6 +126,6 @@ def shifts(planes: Tensor) -> list[int]:
     return [dy * planes.shape[2] + dx for dy, dx in OFFSETS]
 
 
-def chunk_length(x: Tensor, on_cpu: int) -> int:
+def chunk_length(x: Tensor, on_cpu: int, everything: int) -> int:
     """How many pixels to take at a time: what a processor's cache holds; everything on other devices."""
-    return max(1, on_cpu) if x.device.type == "cpu" else x.shape[-2] * x.shape[-1]
+    return max(1, on_cpu) if x.device.type == "cpu" else everything

@@ -101,8 +101,11 @@ def seconds_left(run: Run, history: Sequence[Record]) -> float:
     pace = (last.seconds - recent[0].seconds) / (len(recent) - 1) if len(recent) > 1 else last.seconds / len(history)
     if not isinstance(run.points, CoarseToFine):
         return pace * (run.steps - last.index)
-    sides = [max(objective.size) for objective, steps in run.points.stages for _ in range(steps)]
-    return pace * sum(sides[last.index :]) / max(last.size)
+    left, taken = 0, last.index
+    for objective, steps in run.points.stages:
+        left += max(steps - taken, 0) * max(objective.size)
+        taken = max(taken - steps, 0)
+    return pace * left / max(last.size)
 
 
 def jpeg(picture: Image.Image) -> bytes:

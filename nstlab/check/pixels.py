@@ -57,7 +57,7 @@ def gradient_gap(loss: Loss, image: Tensor, places: int = 8, h: float = 1e-5, se
 def steps_needed(mine: Callable[[float, float], int]) -> Verdict:
     """Exercise 1: after how many steps the distance loss has fallen to 1/factor, at a rate.
 
-        L_k = (1 - rate)^(2 k) L_0
+    L_k = (1 - rate)^(2 k) L_0
     """
     cases = [(0.02, 1e3), (0.3, 1e3), (0.5, 50.0), (1.9, 1e6)]
 
@@ -74,7 +74,7 @@ def steps_needed(mine: Callable[[float, float], int]) -> Verdict:
             ),
             Slip(
                 [math.floor(least(*case)) for case in cases],
-                "One step short: after that many the loss is not quite there. Which way must a number of steps be rounded?",
+                "One step short: the loss is not quite there yet. Which way must a number of steps be rounded?",
             ),
             Slip(
                 [-math.ceil(least(*case)) for case in cases],
@@ -105,7 +105,7 @@ def finite_difference(mine: Callable[[Loss, Tensor, Place, float], Any]) -> Verd
         return loss(other).item()
 
     rise, here = moved(h) - moved(-h), loss(image).item()
-    one_sided = "You look to one side only. Step to both sides of the pixel: the error falls from order h to order h squared."
+    one_sided = "You look to one side only. Step to both sides of the pixel: its error is of order h squared, not h."
     return compare(
         answer,
         rise / (2 * h),
@@ -128,7 +128,7 @@ def finite_difference(mine: Callable[[Loss, Tensor, Place, float], Any]) -> Verd
 def projected_step(mine: Callable[[Tensor, Tensor, float], Tensor]) -> Verdict:
     """Exercise 3: one step of descent, then back into the box.
 
-        x' = clamp(x - rate g, 0, 1)
+    x' = clamp(x - rate g, 0, 1)
     """
     x = torch.tensor([0.1, 0.5, 0.95, 1.0]).reshape(1, 1, 2, 2)
     g = torch.tensor([3.0, -0.4, -2.0, 1.5]).reshape(1, 1, 2, 2)
@@ -156,7 +156,7 @@ def projected_step(mine: Callable[[Tensor, Tensor, float], Tensor]) -> Verdict:
 def total_variation_gradient(mine: Callable[[Tensor], Tensor]) -> Verdict:
     """Exercise 4: the gradient of the total variation, by hand.
 
-        L = 1/2 sum over neighbors (x_a - x_b)^2        dL/dx_a = sum over the neighbors b of a  (x_a - x_b)
+    L = 1/2 sum over neighbors (x_a - x_b)^2        dL/dx_a = sum over the neighbors b of a  (x_a - x_b)
     """
     x = torch.rand(1, 3, 5, 6, generator=torch.Generator().manual_seed(0))
     down, across = x.diff(dim=2), x.diff(dim=3)

@@ -48,8 +48,10 @@ spent[:] = [0.0, 0.0]
 frames.clear()
 half = (live.player.run.steps - 3) // 2
 wall, cpu = measured(half)
-print(f"share    {{spent[0] / wall:.1%}} of {{wall:.1f}} s by the wall clock, {{spent[1] / cpu:.1%}} of {{cpu:.1f}} s of CPU time")
-print(f"frames   {{(len(frames) - 1) / (frames[-1] - frames[0]):.1f}} a second, {{len(frames)}} in all; {{half / wall:.1f}} epochs a second")
+print(f"share    {{spent[0] / wall:.1%}} of {{wall:.1f}} s by the wall clock, ", end="")
+print(f"{{spent[1] / cpu:.1%}} of {{cpu:.1f}} s of CPU time")
+pace = (len(frames) - 1) / (frames[-1] - frames[0])
+print(f"frames   {{pace:.1f}} a second, {{len(frames)}} in all; {{half / wall:.1f}} epochs a second")
 PROFILED = True
 live.player.play(half - 5)
 PROFILED = False
@@ -65,7 +67,8 @@ began = time.perf_counter()
 live.stop()
 live.wait()
 ended = time.perf_counter()
-print(f"stop     {{ended - began:.3f}} s, thread: {{live.threaded}}; an epoch takes {{live.history[-1].seconds - live.history[-2].seconds:.3f}} s")
+epoch = live.history[-1].seconds - live.history[-2].seconds
+print(f"stop     {{ended - began:.3f}} s, thread: {{live.threaded}}; an epoch takes {{epoch:.3f}} s")
 """
 
 
@@ -79,13 +82,8 @@ def main(size: int = 256, steps: int = 40) -> None:
             elif message["msg_type"] == "error":
                 print("\n".join(message["content"]["traceback"]))
 
-        client.execute_interactive(
-            IN_THE_KERNEL.format(size=size, steps=steps),
-            allow_stdin=True,
-            stdin_hook=None,
-            output_hook=show,
-            timeout=900,
-        )
+        code = IN_THE_KERNEL.format(size=size, steps=steps)
+        client.execute_interactive(code, allow_stdin=True, output_hook=show, timeout=900)
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)

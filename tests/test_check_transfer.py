@@ -1,0 +1,125 @@
+"""The self-checks of notebook 05: right answers pass, likely mistakes are named, the hidden solutions are right."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from nstlab.check import transfer as check
+from nstlab.losses import content_loss, gram_matrix, layer_style_loss, mean_gram_matrix
+from nstlab.objective import CONTENT_LAYER, STYLE_LAYERS
+
+NOTEBOOK = Path(__file__).parent.parent / "notebooks" / "05_approach_1.ipynb"
+
+
+def parts(image, vgg, P, A, gram=mean_gram_matrix):
+    """The content loss and the style losses E_l, as a learner computes them."""
+    F = vgg(image, [CONTENT_LAYER, *STYLE_LAYERS])
+    return content_loss(F[CONTENT_LAYER], P), [layer_style_loss(gram(F[layer]), A[layer]) for layer in STYLE_LAYERS]
+
+
+def answer(total, gram=mean_gram_matrix):
+    """A total_loss made of the two losses in some way."""
+
+    def total_loss(image, vgg, P, A, alpha, beta):
+        return total(*parts(image, vgg, P, A, gram), alpha, beta, P)
+
+    return total_loss
+
+
+def test_total_loss_right():
+    assert check.total_loss(answer(lambda C, E, alpha, beta, P: alpha * C + beta * sum(E) / 5)).passed
+
+
+@pytest.mark.parametrize(
+    "wrong, hint",
+    [
+        (answer(lambda C, E, alpha, beta, P: alpha * C), "content term alone"),
+        (answer(lambda C, E, alpha, beta, P: beta * sum(E) / 5), "style term alone"),
+        (answer(lambda C, E, alpha, beta, P: C + sum(E) / 5), "not weighed"),
+        (answer(lambda C, E, alpha, beta, P: beta * C + alpha * sum(E) / 5), "changed places"),
+        (answer(lambda C, E, alpha, beta, P: alpha * C + beta * sum(E)), "w_l"),
+        (answer(lambda C, E, alpha, beta, P: alpha * C / P.numel() + beta * sum(E) / 5), "mean"),
+        (answer(lambda C, E, alpha, beta, P: alpha * C * 2 + beta * sum(E) / 5), "twice too large"),
+        (answer(lambda C, E, alpha, beta, P: alpha * C + beta * sum(E) / 5, gram=gram_matrix), "per place"),
+        (answer(lambda C, E, alpha, beta, P: alpha * C + beta * E[-1] / 5), "overwrites"),
+        (answer(lambda C, E, alpha, beta, P: (alpha * C + beta * sum(E) / 5).item()), "no gradient"),
+        (answer(lambda C, E, alpha, beta, P: (alpha * C + beta * sum(E) / 5).detach()), "no gradient"),
+        (answer(lambda C, E, alpha, beta, P: None), "nothing back"),
+    ],
+)
+def test_total_loss_wrong(wrong, hint):
+    verdict = check.total_loss(wrong)
+    assert not verdict.passed
+    assert hint in verdict.message
+
+
+@pytest.mark.parametrize(
+    "wrong, hint",
+    [
+        (lambda weight, P: weight * P.numel(), "other way round"),
+        (lambda weight, P: weight / (P.shape[2] * P.shape[3]), "over the maps too"),
+        (lambda weight, P: weight / P.shape[1], "over the places too"),
+        (lambda weight, P: 2 * weight / P.numel(), "cancels"),
+        (lambda weight, P: weight / P.numel() ** 2, "square"),
+    ],
+)
+def test_alpha_of(wrong, hint):
+    assert check.alpha_of(lambda weight, P: weight / P.numel()).passed
+    verdict = check.alpha_of(wrong)
+    assert not verdict.passed
+    assert hint in verdict.message
+
+
+@pytest.mark.parametrize("weight, hint", [(None, "yours to choose"), (-1.0, "finite"), ("much", "stops with")])
+def test_balance_without_a_run(weight, hint):
+    verdict = check.balance(weight)
+    assert not verdict.passed
+    assert hint in verdict.message
+
+
+@pytest.mark.parametrize("weight, hint", [(5e4, "too much"), (20.0, "too little")])
+def test_balance_wrong(weight, hint):
+    verdict = check.balance(weight)
+    assert not verdict.passed
+    assert hint in verdict.message
+
+
+@pytest.mark.parametrize(
+    "wrong, hint",
+    [
+        (lambda x: x.diff(dim=2).square().sum(), "side by side"),
+        (lambda x: x.diff(dim=3).square().sum(), "above each other"),
+        (lambda x: x.diff(dim=2).abs().sum() + x.diff(dim=3).abs().sum(), "absolute"),
+        (lambda x: x.diff(dim=2).sum() + x.diff(dim=3).sum(), "cancel"),
+        (lambda x: x.diff(dim=2).square().mean() + x.diff(dim=3).square().mean(), "means"),
+        (lambda x: (x - x.roll(1, 2)).square().sum() + (x - x.roll(1, 3)).square().sum(), "border"),
+    ],
+)
+def test_roughness(wrong, hint):
+    assert check.roughness(lambda x: x.diff(dim=2).square().sum() + x.diff(dim=3).square().sum()).passed
+    verdict = check.roughness(wrong)
+    assert not verdict.passed
+    assert hint in verdict.message
+
+
+def solutions():
+    """The code that is hidden under "Solution", exercise by exercise."""
+    cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
+    page = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+    blocks = re.findall(r"<details>(.*?)</details>", page, re.S)
+    return [code for block in blocks for code in re.findall(r"```python\n(.*?)```", block, re.S)]
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_solutions_of_the_notebook_pass(number):
+    definition, last = solutions()[number].strip().rsplit("\n", 1)
+    names = {
+        "check": check,
+        "content_loss": content_loss,
+        "CONTENT_LAYER": CONTENT_LAYER,
+        "STYLE_LAYERS": STYLE_LAYERS,
+    }
+    exec(definition, names)
+    assert eval(last, names).passed
