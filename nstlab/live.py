@@ -50,7 +50,7 @@ class LiveRun(widgets.VBox):
     ):
         if mode not in ("auto", "thread", "foreground"):
             raise ValueError(f"mode={mode!r} must be 'auto', 'thread' or 'foreground'.")
-        self.make_run, self.mode, self.threaded = make_run, mode, False
+        self.make_run, self.mode = make_run, mode
         self.player = Player(make_run, self.refresh)
         self.painting = RLock()  # the thread that plays and a button may both want to paint
         self.painted: tuple[object, ...] = ()  # what is on the page: player, state, wish, epochs
@@ -80,8 +80,8 @@ class LiveRun(widgets.VBox):
     def play(self, epochs: int | None = None) -> None:
         if self.player.state in ENDED:
             self.reset()
-        self.threaded = self.mode == "thread" or (self.mode == "auto" and somebody_is_there())
-        self.player.play(epochs, self.threaded)
+        threaded = self.mode == "thread" or (self.mode == "auto" and somebody_is_there())
+        self.player.play(epochs, threaded)
 
     def pause(self) -> None:
         """Hold after the epoch that is being computed."""
@@ -130,6 +130,11 @@ class LiveRun(widgets.VBox):
         run = self.player.run
         return None if run is None or run.image is None else run.image.clamp(0, 1).cpu()
 
+    @property
+    def error(self) -> Exception | None:
+        """What ended a run that failed; `wait` raises it."""
+        return self.player.error
+
     def __repr__(self) -> str:
         return f"<live run: {', '.join(story(self.player)[:2])}>"
 
@@ -152,7 +157,7 @@ class LiveRun(widgets.VBox):
 
     def show_buttons(self, player: Player) -> None:
         """Which buttons have a meaning now; in the foreground none is heard before the run pauses or ends."""
-        running, heard = player.state == "running", player.state == "running" and self.threaded
+        running, heard = player.state == "running", player.state == "running" and player.threaded
         meaning = {
             "Start": not running,
             "Pause": heard,

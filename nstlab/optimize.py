@@ -70,7 +70,7 @@ class Run(Iterator[Step]):
         epoch, last = len(self.history), self.history[-1] if self.history else None
         if last and (last.size != tuple(point.image.shape[2:]) or last.weights != point.weights):
             self.first = []
-        if math.isfinite(point.total) and (len(self.first) < 2 or point.total <= GROWTH * max(self.first)):
+        if math.isfinite(point.total) and (len(self.first) < 2 or point.total <= GROWTH * max(map(abs, self.first))):
             self.first = [*self.first, point.total][:2]
             return
         self.close()

@@ -38,6 +38,7 @@ class Player:
         self.wish: Literal["play", "pause", "stop"] = "play"
         self.error: Exception | None = None
         self.weights: dict[str, float] = {}  # asked for since the last epoch
+        self.threaded = False
         self.thread: Thread | None = None
         self.lock = Lock()  # for `state`, `wish` and `weights`, never held for long
 
@@ -53,7 +54,7 @@ class Player:
             self.wish = "play"
             if self.state == "running":  # it was about to pause, and now goes on
                 return
-            self.state = "running"
+            self.state, self.threaded = "running", threaded
         self.watch()
         if threaded:
             self.thread = Thread(target=self.take_in_thread, args=(epochs,), daemon=True)

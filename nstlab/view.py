@@ -79,11 +79,12 @@ def story(player: Player) -> list[str]:
     ['Ready: press Start']
     """
     run, running = player.run, player.state == "running"
+    hint = " (interrupt the kernel to pause)" if running and not player.threaded else ""
     state = WISHES[player.wish] if running else STATES[player.state]
     if run is None or not run.history:
-        return ["Preparing: reading the pictures, computing their targets" if running else state]
+        return ["Preparing: reading the pictures, computing their targets" + hint if running else state]
     last = run.history[-1]
-    parts = [state, f"epoch {last.index} of {run.steps}", f"{last.seconds:.1f} s"]
+    parts = [state + hint, f"epoch {last.index} of {run.steps}", f"{last.seconds:.1f} s"]
     if player.state in ("running", "paused"):
         left = seconds_left(run, run.history)
         parts.append(f"about {left:.0f} s left" if left < 100 else f"about {left / 60:.0f} min left")

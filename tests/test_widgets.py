@@ -364,9 +364,11 @@ def test_in_the_foreground_an_interrupt_means_pause_and_start_goes_on(lives):
         if evaluation == 5:
             raise KeyboardInterrupt
 
-    live = lives(Bowl(interrupt), "foreground")
+    live, seen = lives(Bowl(interrupt), "foreground"), []
+    live.view.status.observe(lambda change: seen.append(change.new), "value")
     live.start()
     assert "Paused" in live.view.status.value and live.history[-1].index == 4
+    assert any("interrupt the kernel to pause" in status for status in seen)
     live.player.make_run.before = lambda evaluation: None
     live.start()
     live.wait()
@@ -420,7 +422,7 @@ def test_a_thread_is_taken_where_somebody_can_press_buttons(monkeypatch, who):
 
 
 def test_a_notebook_that_a_program_executes_runs_in_the_foreground():
-    code = f"{TINY}\nlive = LiveRun(lambda: make_run(steps=12))\nlive.start()\nprint(live.threaded, live)"
+    code = f"{TINY}\nlive = LiveRun(lambda: make_run(steps=12))\nlive.start()\nprint(live.player.threaded, live)"
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
     NotebookClient(notebook, timeout=120).execute()
     assert notebook.cells[0].outputs[0].text == "False <live run: Finished, epoch 12 of 12>\n"
@@ -441,6 +443,7 @@ def test_an_error_appears_on_the_page_and_is_raised_by_wait_until_reset(lives, m
     for _ in range(2):
         with pytest.raises(RuntimeError, match="out of <memory>"):
             live.wait(10)
+    assert isinstance(live.error, RuntimeError)
     assert "RuntimeError: out of &lt;memory&gt;" in live.view.problem.value and "Failed" in live.view.status.value
     assert 'alt="The pastiche, after 3 epochs"' in live.view.still.value and live.image is not None
     live.reset()

@@ -68,7 +68,7 @@ live.stop()
 live.wait()
 ended = time.perf_counter()
 epoch = live.history[-1].seconds - live.history[-2].seconds
-print(f"stop     {{ended - began:.3f}} s, thread: {{live.threaded}}; an epoch takes {{epoch:.3f}} s")
+print(f"stop     {{ended - began:.3f}} s, thread: {{live.player.threaded}}; an epoch takes {{epoch:.3f}} s")
 """
 
 
