@@ -45,7 +45,7 @@ def stylize_run(
     style: ImageSource,
     *,
     size: int = 512,
-    steps: int = 30,
+    steps: int = 20,
     content_weight: float = 1e3,
     style_weight: float = 1.0,
     photorealism_weight: float = 0.0,
