@@ -2,8 +2,8 @@
 
     python notebooks/make.py [NAME.ipynb ...]
 
-Every notebook starts in a fresh kernel, with the profile of NSTLAB_PROFILE (by default `cpu`). Widget state is stripped:
-no page but a live one can use it. Execution counts stay, as nbval compares nothing without them.
+Every notebook starts in a fresh kernel, with the profile of NSTLAB_PROFILE (by default `cpu`). Widget state is
+stripped: no page but a live one can use it. Execution counts stay, as nbval compares nothing without them.
 """
 
 import os

@@ -41,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
     add(
         "--steps",
         type=int,
-        default=30,
+        default=20,
         help="optimizer steps at full size, coarser sizes get more (%(default)s)",
     )
     add("--content-weight", type=float, default=1e3, help="weight of the mean of equation 1 (%(default)g)")

@@ -183,8 +183,8 @@ def weight_control(name: str, weight: float) -> Any:
     """A slider on a log scale around the weight, or a box for a weight of zero, which has no logarithm."""
     look = {
         "description": f"weight of {name}",
-        "style": {"description_width": "150px"},
-        "layout": {"width": "500px", "max_width": "100%"},
+        "style": {"description_width": "185px"},
+        "layout": {"width": "540px", "max_width": "100%"},
         "continuous_update": False,
     }
     if weight <= 0:
