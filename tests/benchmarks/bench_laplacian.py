@@ -47,9 +47,7 @@ def per_pixel(size: int) -> None:
     image = picture(size)
     M, x = MattingLaplacian(image), image.flip(3)
     build, product = seconds(lambda: MattingLaplacian(image)), seconds(lambda: M @ x)
-    print(
-        f"{size:>5} px | build {1e9 * build / size**2:6.0f} ns a pixel | M @ x {1e9 * product / size**2:6.1f} ns a pixel"
-    )
+    print(f"{size:>5} px | build {1e9 * build / size**2:6.0f} ns/pixel | M @ x {1e9 * product / size**2:6.1f} ns/pixel")
 
 
 def solve(size: int, weight: float) -> None:
