@@ -6,7 +6,7 @@ on grids of nodes 4, 16, 64, ... pixels apart: every node has its four numbers, 
 ("hat functions" h_n). With P_s the map from the nodes of a grid to the image, and K_s an approximate inverse of
 P_s^T A P_s node by node,
 
-    A^-1  ~  3/2 diag(A)^-1  +  sum_s P_s K_s P_s^T
+    A^-1  ~  4 / (1 + 9 weight) Id  +  sum_s 2^(1-s) P_s K_s P_s^T,        s = 1 the finest grid
 
 This is the additive multilevel preconditioner of Bramble, Pasciak, Xu, "Parallel Multilevel Preconditioners", 1990,
 with the colors in its basis. Without them it hardly helps: content has edges, which plain interpolation smears.
@@ -35,7 +35,7 @@ class ColorPyramid:
     """
 
     def __init__(self, image: Tensor, planes: Tensor, weight: float):
-        self.scale = 1.5 / (1 + weight * planes[0])
+        self.scale = 4 / (1 + 9 * weight)  # 9: the largest eigenvalue that M can have
         self.grids: list[tuple[Tensor, Tensor]] = []  # of each: its basis, and K_s
         colors = torch.cat([torch.ones_like(planes[:1]), image[0].to(planes) - 0.5])
         basis, mass, stiffness, spacing = padded(colors), colors, diffusion(planes, colors), RATIO
@@ -47,15 +47,15 @@ class ColorPyramid:
 
     def __call__(self, r: Tensor) -> Tensor:
         """r: (C, H, W). Gives (C, H, W)."""
-        return torch.addcmul(self.correction(r, self.grids), self.scale, r) if self.grids else self.scale * r
+        return self.correction(r, self.grids).add_(r, alpha=self.scale) if self.grids else r
 
     def correction(self, r: Tensor, grids: list[tuple[Tensor, Tensor]]) -> Tensor:
-        """sum_s P_s K_s P_s^T r. r: (C, h, w); the nodes of one grid are the pixels of the next."""
+        """sum_s 2^(1-s) P_s K_s P_s^T r. r: (C, h, w); the nodes of one grid are the pixels of the next."""
         (basis, K), *coarser = grids
         sums = restrict(r, basis)
         nodes = (K * sums.unflatten(0, (-1, 1, 4))).sum(2).flatten(0, 1)
         if coarser:
-            nodes += self.correction(sums, coarser)
+            nodes.add_(self.correction(sums, coarser), alpha=0.5)  # in part this grid corrects it already
         return prolong(nodes, basis)[:, : r.shape[1], : r.shape[2]]
 
 
