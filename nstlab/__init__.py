@@ -9,8 +9,9 @@ Every module is a page of that story, in this order: `images`, `vgg`, `losses`, 
 from nstlab.images import ImageError, load_image, samples, save_image
 from nstlab.laplacian import MattingLaplacian
 from nstlab.losses import content_loss, gram_matrix, style_loss
-from nstlab.objective import Objective, style_transfer_objective
+from nstlab.objective import Objective
 from nstlab.optimize import DivergenceError, Result, optimize
+from nstlab.style_transfer import style_transfer_objective
 from nstlab.transfer import photorealize, stylize
 from nstlab.vgg import VGG
 

@@ -14,6 +14,9 @@ from tqdm import tqdm
 from nstlab.filters import CONVOLUTIONS, WeightsError
 from nstlab.history import Step, save_losses
 from nstlab.images import WRITERS, ImageError, load_image, samples, save_image
+from nstlab.machine import PRECISIONS, checked_device, checked_precision, default_device
+from nstlab.memory import run_memory
+from nstlab.objective import Objective
 from nstlab.optimize import NAMED_STARTS, OPTIMIZERS, DivergenceError, Run, finish
 from nstlab.plots import figure_formats, plot_losses, save_figure
 from nstlab.transfer import STEPS, photorealize_run, stylize_run
@@ -51,6 +54,13 @@ def parser() -> argparse.ArgumentParser:
     add("--network", choices=CONVOLUTIONS, default="vgg16", help="(%(default)s)")
     add("--weights", metavar="PATH", help="a local file of the network's filters, .pth or .safetensors")
     add("--pooling", choices=POOLINGS, default="avg", help="(%(default)s)")
+    add("--precision", choices=("auto", *PRECISIONS), default="auto", help="of the network (%(default)s)")
+    add(
+        "--tile",
+        metavar="PIXELS",
+        type=int,
+        help="take the image in parts of that size (default: if memory is short)",
+    )
     add("--start", default="noise", help="noise, content, style, or a picture's path (%(default)s)")
     add("--optimizer", choices=OPTIMIZERS, default="lbfgs", help="(%(default)s)")
     add(
@@ -92,6 +102,9 @@ def stylize_from(options: argparse.Namespace) -> Run:
     start = options.start
     if start not in NAMED_STARTS:
         start = load_image(start)
+    place = checked_device(options.device) if options.device else default_device()
+    precision = checked_precision(options.precision, place)
+    network = VGG(options.network, pooling=options.pooling, weights=options.weights, precision=precision)
     return stylize_run(
         options.content,
         options.style,
@@ -101,12 +114,13 @@ def stylize_from(options: argparse.Namespace) -> Run:
         style_weight=options.style_weight,
         photorealism_weight=options.photorealism_weight,
         exact=options.exact,
-        vgg=VGG(options.network, pooling=options.pooling, weights=options.weights),
+        vgg=network,
         start=start,
         optimizer=options.optimizer,
         coarse_to_fine=not options.one_size,
         seed=options.seed,
         device=options.device,
+        tile=options.tile or "auto",
     )
 
 
@@ -146,10 +160,23 @@ def watch(bar: tqdm, step: Step) -> None:
         bar.update()
 
 
+def description(objective: Objective) -> str:
+    """How the network is computed and what that will take, said before the run; nothing where there is no network."""
+    if objective.vgg is None:
+        return ""
+    size, parts = f"{objective.size[1]} x {objective.size[0]} px", len(objective.tiles)
+    where = f"{objective.vgg.network} in {objective.vgg.precision} on {objective.device}"
+    memory = run_memory(objective.vgg, objective.layers, objective.size, objective.tile)
+    return f"{where}, {size} {f'in {parts} parts' if parts > 1 else 'at once'}: about {memory / 1e9:.1f} GB of memory"
+
+
 def carry_out(options: argparse.Namespace) -> int:
     """Run, save what came of it, say what was written. Gives the exit code."""
     check_outputs(options)
     run: Run = options.run(options)
+    plan = description(run.objectives[-1])
+    if plan:
+        print(plan)
     code = 0
     image: Tensor | None
     diverged: DivergenceError | None = None

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nstlab.filters import MAPS
-from nstlab.objective import CONTENT_LAYER, STYLE_LAYERS
+from nstlab.style_transfer import CONTENT_LAYER, STYLE_LAYERS
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from nstlab.half import SelfProduct, widened
+
 
 def content_loss(F: Tensor, P: Tensor) -> Tensor:
     """How far the responses are from the content image's, place by place: equation 1, section 2 of [1].
@@ -29,7 +31,7 @@ def content_loss(F: Tensor, P: Tensor) -> Tensor:
             f"content_loss compares place by place: F is {tuple(F.shape)} and P is {tuple(P.shape)}, but they must "
             f"have one shape. Bring both images to one size before they go through the network."
         )
-    return (F - P).square().sum() / 2
+    return (widened(F) - widened(P)).square().sum() / 2
 
 
 def gram_matrix(F: Tensor) -> Tensor:
@@ -46,8 +48,7 @@ def gram_matrix(F: Tensor) -> Tensor:
     """
     if F.ndim != 4:
         raise ValueError(f"gram_matrix takes responses of shape (B, N, h, w), it was given {tuple(F.shape)}.")
-    F = F.flatten(2)
-    return F @ F.transpose(1, 2)
+    return SelfProduct.apply(F.flatten(2))
 
 
 def mean_gram_matrix(F: Tensor) -> Tensor:

@@ -133,8 +133,8 @@ def finish(run: Run, watch: Callable[[Step], object] | None = None) -> Result:
 class CoarseToFine(Iterator[Point]):
     """One optimizer after another, each started from the image of the one before, brought to its own size.
 
-    stages: (objective, steps) from the coarsest to the finest. What the optimizer learned of the curvature is of
-    another size and is not carried over; the start of every stage but the first belongs to its first step.
+    stages: (objective, steps) from the coarsest to the finest. The start of every stage but the first belongs to its
+    first step. What the optimizer learned of the curvature is not carried over: at another size it misleads.
     """
 
     def __init__(self, stages: Sequence[tuple[Objective, int]], start: Tensor, optimizer: str):
@@ -149,7 +149,7 @@ class CoarseToFine(Iterator[Point]):
             if self.stage == len(self.stages):
                 raise StopIteration
             objective, self.left = self.stages[self.stage]
-            self.points = self.build(objective, resize(self.image, objective.size))
+            self.points = self.build(objective, carried(self.image, objective))
             next(self.points)
         point = next(self.points, None)
         if point is None:  # this stage has nothing left to gain
@@ -158,6 +158,20 @@ class CoarseToFine(Iterator[Point]):
         self.left -= 1
         self.image = point.image
         return point
+
+
+def carried(image: Tensor, objective: Objective) -> Tensor:
+    """The image of a coarser stage at the size of the next, with the details that the content image has beyond it.
+
+        x' = up(x) + (P - up(down(P)))
+
+    Without them the first ten steps or so would go into sharpening what the enlargement has blurred.
+    """
+    x, P = resize(image, objective.size), objective.images.get("content")
+    if P is None:
+        return x
+    size = (image.shape[2], image.shape[3])
+    return (x + P - resize(resize(P, size), objective.size)).clamp(0, 1)
 
 
 def optimize(

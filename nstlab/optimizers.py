@@ -18,6 +18,7 @@ from nstlab.objective import Objective, Point
 
 FIRST_MOVE = 0.02  # root mean square of the first step in pixel values, [0, 1]: 5 of 255 gray levels, visible
 SUFFICIENT_DECREASE, CURVATURE = 1e-4, 0.9  # Nocedal and Wright, "Numerical Optimization", section 3.1
+MEMORY = 10  # pairs that L-BFGS remembers; with 20 or 40 the loss falls no faster
 TRIALS = 12  # step lengths that one line search tries
 
 
@@ -61,7 +62,7 @@ class LBFGS(Optimizer):
     algorithm 2.6). The total never rises.
     """
 
-    def __init__(self, objective: Objective, start: Tensor, memory: int = 20):
+    def __init__(self, objective: Objective, start: Tensor, memory: int = MEMORY):
         super().__init__(objective, start)
         self.pairs: deque[tuple[Tensor, Tensor, float]] = deque(maxlen=memory)
 
@@ -77,8 +78,8 @@ class LBFGS(Optimizer):
         if found is None:
             raise StopIteration
         s, y = found.image - point.image, found.gradient - point.gradient
-        sy = dot(s, y)
-        if sy > 1e-10 * dot(y, y):  # a pair without positive curvature would make H indefinite
+        sy, yy = numbers(dot(s, y), dot(y, y))
+        if sy > 1e-10 * yy:  # a pair without positive curvature would make H indefinite
             self.pairs.append((s, y, sy))
         return found
 
@@ -88,15 +89,15 @@ class LBFGS(Optimizer):
         free = ~((x <= 0) & (g > 0) | (x >= 1) & (g < 0))
         q = g * free
         if not self.pairs:
-            return q * (-FIRST_MOVE / max(q.square().mean().sqrt().item(), 1e-30))
+            return q * (-FIRST_MOVE / q.square().mean().sqrt().clamp(min=1e-30))
         alphas = []
         for s, y, sy in reversed(self.pairs):
             alphas.append(dot(s, q) / sy)
-            q = q.sub(y, alpha=alphas[-1])
+            q.addcmul_(y, alphas[-1], value=-1)
         s, y, sy = self.pairs[-1]
         q.mul_(sy / dot(y, y))
         for s, y, sy in self.pairs:
-            q.add_(s, alpha=alphas.pop() - dot(y, q) / sy)
+            q.addcmul_(s, alphas.pop() - dot(y, q) / sy)
         return -q * free
 
     def search(self, point: Point) -> Point | None:
@@ -105,18 +106,18 @@ class LBFGS(Optimizer):
         None at a standstill.
         """
         d = self.direction(point)
-        slope = dot(point.gradient, d)
         low, high, t = 0.0, float("inf"), 1.0
         best = None
         for _ in range(TRIALS):
             trial = self.objective.at((point.image + t * d).clamp(0, 1))
-            expected = dot(point.gradient, trial.image - point.image)
+            g = point.gradient
+            expected, slope, there = numbers(dot(g, trial.image - point.image), dot(g, d), dot(trial.gradient, d))
             if not trial.total <= point.total + SUFFICIENT_DECREASE * expected or trial.total == point.total:
                 high = t
             else:
                 if best is None or trial.total <= best.total:
                     best = trial
-                if dot(trial.gradient, d) >= CURVATURE * slope:
+                if there >= CURVATURE * slope:
                     return best
                 low = t
             t = (low + high) / 2 if high < float("inf") else 2 * t
@@ -125,19 +126,27 @@ class LBFGS(Optimizer):
 
 
 class Adam(Optimizer):
-    """Kingma and Ba, "Adam: A Method for Stochastic Optimization", 2015, by PyTorch, with a projection after a step."""
+    """Kingma and Ba, "Adam: A Method for Stochastic Optimization", 2015, algorithm 1, with a projection after a step.
+
+    m' = beta1 m + (1 - beta1) g,   v' = beta2 v + (1 - beta2) g^2
+    x' = clamp(x - rate m' / (1 - beta1^t) / (sqrt(v' / (1 - beta2^t)) + 1e-8))
+    """
+
+    BETAS = (0.9, 0.99)
 
     def __init__(self, objective: Objective, start: Tensor, rate: float = 0.02):
         super().__init__(objective, start)
-        self.pixels = start.detach().clone().requires_grad_()
-        self.adam = torch.optim.Adam([self.pixels], lr=rate, betas=(0.9, 0.99))
+        self.rate = rate
+        self.moments = (torch.zeros_like(start), torch.zeros_like(start))
+        self.t = 0
 
     def step(self, point: Point) -> Point:
-        self.pixels.grad = point.gradient
-        self.adam.step()
-        with torch.no_grad():
-            self.pixels.clamp_(0, 1)
-        return self.objective.at(self.pixels.clone())
+        g, t, (beta1, beta2) = point.gradient, self.t + 1, self.BETAS
+        m, v = self.moments[0].lerp(g, 1 - beta1), self.moments[1].lerp(g * g, 1 - beta2)
+        move = m / (1 - beta1**t) / ((v / (1 - beta2**t)).sqrt() + 1e-8)
+        found = self.objective.at((point.image - self.rate * move).clamp(0, 1))
+        self.moments, self.t = (m, v), t  # only now: an interrupt in the evaluation leaves everything as it was
+        return found
 
 
 class Descent(Optimizer):
@@ -151,6 +160,11 @@ class Descent(Optimizer):
         return self.objective.at(point.image - self.rate * point.gradient)
 
 
-def dot(a: Tensor, b: Tensor) -> float:
-    """The inner product of two images."""
-    return torch.dot(a.flatten(), b.flatten()).item()
+def dot(a: Tensor, b: Tensor) -> Tensor:
+    """The inner product of two images, a scalar that stays on their device."""
+    return torch.dot(a.flatten(), b.flatten())
+
+
+def numbers(*scalars: Tensor) -> list[float]:
+    """What the scalars are, in one wait for the device."""
+    return torch.stack(scalars).tolist()

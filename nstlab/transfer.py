@@ -7,15 +7,18 @@ from collections.abc import Callable
 from itertools import chain
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from nstlab.history import Step
 from nstlab.images import ImageSource, load_image, resize
 from nstlab.laplacian import MattingLaplacian
-from nstlab.machine import checked_device, default_device
-from nstlab.objective import Objective, Term, exact_factor, style_transfer_objective
+from nstlab.machine import checked_device, checked_precision, default_device
+from nstlab.memory import chosen_tile
+from nstlab.objective import Objective, Term
 from nstlab.optimize import Result, Run, Start, finish, optimize
 from nstlab.optimizers import Descent
+from nstlab.style_transfer import CONTENT_LAYER, STYLE_LAYERS, exact_factor, style_transfer_objective
 from nstlab.vgg import VGG
 
 Method = Literal["solve", "lbfgs", "descent"]
@@ -56,6 +59,7 @@ def stylize_run(
     coarse_to_fine: bool = True,
     seed: int = 0,
     device: str | None = None,
+    tile: int | Literal["auto"] | None = "auto",
 ) -> Run:
     """Approach 1 as a stream of steps, to watch, pause and go on with; the arguments are `stylize`'s."""
     for argument, weight in (
@@ -66,8 +70,10 @@ def stylize_run(
         if not 0 <= weight < float("inf"):
             raise ValueError(f"{argument}={weight!r} must be a finite number from 0 up.")
     place = checked_device(device) if device else default_device()
-    network = (vgg or VGG()).to(place)
+    network = network_on(place, vgg)
     P, S = load_image(content, size).to(place), load_image(style, size).to(place)
+    if tile == "auto":
+        tile = chosen_tile(network, (CONTENT_LAYER, *STYLE_LAYERS), (P.shape[2], P.shape[3]), place)
 
     def objective(longer_side: int) -> Objective:
         return style_transfer_objective(
@@ -78,6 +84,7 @@ def stylize_run(
             style_weight,
             photorealism_weight=photorealism_weight,
             exact=exact,
+            tile=tile,
         )
 
     levels = pyramid(max(P.shape[2:]), steps, coarse_to_fine)
@@ -106,9 +113,11 @@ def stylize(
     content_weight, style_weight: weights of the mean of equation 1 and of equation 3, which look alike at every size.
     photorealism_weight: weight of the mean over pixels of equation 5: equation 6 from the start. 0 leaves it out.
     exact: take the weights as alpha, beta and lambda of the equations as printed, sums, and print the factor.
-    vgg: a `VGG`, by default VGG-16 with average pooling. optimizer: "lbfgs" or "adam".
+    vgg: a `VGG`, by default VGG-16 with average pooling and precision="auto". optimizer: "lbfgs" or "adam".
     start: "noise", "content", "style" or an image; seed: of the noise.
     device: by default NSTLAB_DEVICE, else cuda, mps, cpu.
+    tile: longest side in pixels of the parts that the network looks at one by one, a multiple of 16: the same losses
+        and gradient in less memory and more time; None: all at once; "auto": the largest that fits into free memory.
 
     Raises ImageError and ValueError before the run begins, DivergenceError in it.
 
@@ -151,7 +160,7 @@ def photorealize_run(
         )
     n = STEPS[method] if steps is None else steps
     if style is not None:
-        S, network = load_image(style, max(I.shape[2:])).to(place), (vgg or VGG()).to(place)
+        S, network = load_image(style, max(I.shape[2:])).to(place), network_on(place, vgg)
         equation_6 = style_transfer_objective(network, I, S, content_weight, style_weight, photorealism_weight=weight)
         return optimize(equation_6, x, n)
     M = MattingLaplacian(I)
@@ -213,6 +222,11 @@ def photorealize(
     True
     """
     return finish(photorealize_run(pastiche, content, **settings), watch)  # type: ignore[arg-type]
+
+
+def network_on(device: torch.device, vgg: VGG | None) -> VGG:
+    """The network that a run uses where none is given, or the one given, on the device."""
+    return (vgg or VGG(precision=checked_precision("auto", device))).to(device)
 
 
 def size_of(image: Tensor) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from nstlab.check import transfer as check
 from nstlab.losses import content_loss, gram_matrix, layer_style_loss, mean_gram_matrix
-from nstlab.objective import CONTENT_LAYER, STYLE_LAYERS
+from nstlab.style_transfer import CONTENT_LAYER, STYLE_LAYERS
 
 NOTEBOOK = Path(__file__).parent.parent / "notebooks" / "05_approach_1.ipynb"
 

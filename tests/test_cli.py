@@ -45,7 +45,8 @@ def test_options_reach_the_run(tmp_path, monkeypatch):
     picture = tmp_path / "start.png"
     Image.new("RGB", (64, 48)).save(picture)
     options = (
-        "--size 128 --steps 5 --content-weight 7 --style-weight 2 --pooling max --optimizer adam --seed 3 --device cpu"
+        "--size 128 --steps 5 --content-weight 7 --style-weight 2 --pooling max --optimizer adam --seed 3 --device cpu "
+        "--precision bfloat16 --tile 64"
     )
     cli.main(
         [
@@ -62,7 +63,8 @@ def test_options_reach_the_run(tmp_path, monkeypatch):
         ]
     )
     assert isinstance(seen.pop("start"), torch.Tensor)
-    assert seen.pop("vgg").pooling == "max"
+    vgg = seen.pop("vgg")
+    assert (vgg.pooling, vgg.precision) == ("max", "bfloat16")
     assert seen == {
         "size": 128,
         "steps": 5,
@@ -74,6 +76,7 @@ def test_options_reach_the_run(tmp_path, monkeypatch):
         "coarse_to_fine": False,
         "seed": 3,
         "device": "cpu",
+        "tile": 64,
     }
 
 

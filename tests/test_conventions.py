@@ -7,7 +7,7 @@ import torch.nn.functional as nnf
 from nstlab.conventions import CONVENTIONS
 from nstlab.images import load_image
 from nstlab.losses import gram_matrix
-from nstlab.objective import style_transfer_objective
+from nstlab.style_transfer import style_transfer_objective
 from nstlab.vgg import VGG
 
 

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from nstlab.history import save_losses
-from nstlab.images import load_image
-from nstlab.objective import Objective, Term, exact_factor, style_transfer_objective
-from nstlab.optimize import DivergenceError, Run, optimize
-from nstlab.optimizers import LBFGS, Descent
+from nstlab.images import load_image, resize
+from nstlab.objective import Objective, Term
+from nstlab.optimize import DivergenceError, Run, carried, optimize
+from nstlab.optimizers import LBFGS, Adam, Descent
+from nstlab.style_transfer import exact_factor, style_transfer_objective
 from nstlab.vgg import VGG
 
 
@@ -102,6 +103,36 @@ def test_coarse_to_fine_goes_through_the_sizes_and_carries_the_image_up():
     assert [r.size for r in run] == [(8, 6)] * 3 + [(16, 12)] * 3
     before, after = run.history[2], run.history[3]
     assert after.total < 16 * before.total
+
+
+def test_a_carried_image_has_the_details_of_the_content_and_the_colors_of_the_coarse_one(transfer):
+    content = transfer.images["content"]
+    coarse = resize(content, 32)
+    torch.testing.assert_close(carried(coarse, transfer), content, atol=1e-2, rtol=0)
+    x = carried(torch.full_like(coarse, 0.5), transfer)
+    assert x.var() > 1e-5 and (resize(x, 32).mean() - 0.5).abs() < 1e-2
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+def test_an_interrupt_inside_an_evaluation_changes_nothing(optimizer, monkeypatch):
+    objective, straight = bowl(), optimize(bowl(), steps=6, optimizer=optimizer)
+    run, at = optimize(objective, steps=6, optimizer=optimizer), objective.at
+    list(itertools.islice(run, 3))
+    monkeypatch.setattr(objective, "at", lambda image: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        next(run)
+    monkeypatch.setattr(objective, "at", at)
+    assert torch.equal(list(run)[-1].image, list(straight)[-1].image)
+
+
+def test_adam_is_pytorchs_while_no_pixel_meets_the_border():
+    objective = bowl()
+    x = torch.full((1, 3, 6, 5), 0.5, requires_grad=True)
+    theirs = torch.optim.Adam([x], lr=0.02, betas=(0.9, 0.99))
+    for point in itertools.islice(Adam(objective, x.detach().clone()), 6):
+        torch.testing.assert_close(point.image, x.detach())
+        x.grad = objective.at(x.detach()).gradient
+        theirs.step()
 
 
 def test_an_exception_in_the_consumer_loses_nothing_and_the_run_goes_on():

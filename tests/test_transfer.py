@@ -6,6 +6,7 @@ import torch
 from nstlab import machine
 from nstlab.images import ImageError, load_image
 from nstlab.optimize import DivergenceError, finish
+from nstlab.style_transfer import style_transfer_objective
 from nstlab.transfer import pyramid, stylize, stylize_run
 from nstlab.vgg import VGG
 
@@ -119,3 +120,32 @@ def test_a_network_of_ones_own_is_used():
     trained = stylize("horses", "great_wave", **SMALL)
     assert not torch.allclose(random.image, trained.image, atol=0.05)
     assert load_image(random.image).shape == random.image.shape
+
+
+def test_auto_precision_is_one_of_both_and_the_networks_is_reported():
+    assert VGG(precision="auto").precision in ("float32", "bfloat16")
+    assert "bfloat16" in repr(VGG(precision="bfloat16"))
+    with pytest.raises(ValueError, match="float16"):
+        VGG(precision="float16")
+
+
+def test_bfloat16_is_taken_only_where_it_is_faster(monkeypatch):
+    cpu = torch.device("cpu")
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True}, raising=False)
+    for seconds, pays in (({torch.float32: 2.0, torch.bfloat16: 1.0}, True), ({}, False)):
+        machine.bfloat16_pays.cache_clear()
+        monkeypatch.setattr(machine, "least_seconds", lambda dtype, s=seconds: s.get(dtype, 1.0))
+        assert machine.bfloat16_pays(cpu) is pays
+        assert machine.checked_precision("auto", cpu) == ("bfloat16" if pays else "float32")
+    machine.bfloat16_pays.cache_clear()
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict, raising=False)
+    monkeypatch.setattr(machine, "least_seconds", lambda dtype: pytest.fail("timed without need"))
+    assert not machine.bfloat16_pays(cpu)
+    machine.bfloat16_pays.cache_clear()
+
+
+def test_bfloat16_ends_near_float32():
+    runs = (stylize("horses", "great_wave", size=64, steps=15, vgg=VGG(precision=p)) for p in ("float32", "bfloat16"))
+    exact = style_transfer_objective(VGG(), load_image("horses", size=64), load_image("great_wave", size=64))
+    one, other = (exact.at(result.image).total for result in runs)
+    assert other == pytest.approx(one, rel=0.1)

@@ -66,8 +66,8 @@ def test_bundled_filters_are_the_recorded_ones_in_rgb_order():
 
 
 def test_it_runs_no_deeper_than_the_deepest_layer_asked_for(vgg, image, monkeypatch):
-    seen, convolve = [], vgg.convolve
-    monkeypatch.setattr(vgg, "convolve", lambda name, x: seen.append(name) or convolve(name, x))
+    seen, layer = [], vgg.layer
+    monkeypatch.setattr(vgg, "layer", lambda name: seen.append(name) or layer(name))
     assert set(vgg(image, ["conv1_1", "conv2_2"])) == {"conv1_1", "conv2_2"}
     assert seen == ["conv1_1", "conv1_2", "conv2_1", "conv2_2"]
 

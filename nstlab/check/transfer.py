@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nstlab.check.verdict import Slip, Verdict, compare
 from nstlab.losses import content_loss, gram_matrix, layer_style_loss, mean_gram_matrix
-from nstlab.objective import CONTENT_LAYER, STYLE_LAYERS
+from nstlab.style_transfer import CONTENT_LAYER, STYLE_LAYERS
 from nstlab.transfer import stylize
 from nstlab.vgg import VGG
 

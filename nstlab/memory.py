@@ -1,0 +1,73 @@
+"""How much memory a run will take, and the tile with which it fits into what there is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+
+from nstlab.machine import free_memory
+from nstlab.optimizers import MEMORY
+from nstlab.tiles import GRID, down_to, halo, stride
+from nstlab.vgg import VGG
+
+SMALLEST = 256  # pixels a side that a tile chosen here has at least: smaller ones are mostly halo
+WORKSPACE = 1.6  # measured peak over the bytes of the responses that an evaluation keeps for its way back
+IMAGES = 2 * MEMORY + 10  # of the optimizer: its pairs, the point, the trial and the directions between them
+SHARE = 0.8  # of the free memory that a run may plan with
+
+
+def evaluation_memory(vgg: VGG, layers: Iterable[str], size: tuple[int, int], tile: int | None = None) -> int:
+    """About how many bytes one evaluation of losses and gradient takes beside the filters, at most.
+
+    size: (H, W). tile: as in `tiles`; None: the whole image at once. What counts are the responses of every layer,
+    which are kept for the way back.
+
+    >>> whole, tiled = (evaluation_memory(VGG(), ["conv5_1"], (2048, 2048), tile) for tile in (None, 512))
+    >>> tiled < whole / 8
+    True
+    """
+    computed = down_to(vgg, layers)
+    around = halo(vgg, layers) if tile else 0
+    H, W = (min(length, (tile or length) + 2 * around) for length in size)
+    numbers = 0
+    for layer in computed:
+        weight = vgg.convolution(layer).weight
+        pooled = weight.shape[1] if layer.endswith("_1") and layer != computed[0] else 0  # the input of a new block
+        numbers += (H // stride(layer)) * (W // stride(layer)) * (weight.shape[0] + pooled)
+    return int(WORKSPACE * numbers * weight.element_size())
+
+
+def run_memory(vgg: VGG, layers: Iterable[str], size: tuple[int, int], tile: int | None = None) -> int:
+    """About how many bytes a run takes at most beside the filters: one evaluation, and the optimizer's images.
+
+    >>> run_memory(VGG(), ["conv5_1"], (384, 512)) > evaluation_memory(VGG(), ["conv5_1"], (384, 512))
+    True
+    """
+    image = 3 * size[0] * size[1] * torch.float32.itemsize
+    return evaluation_memory(vgg, layers, size, tile) + IMAGES * image
+
+
+def fitting_tile(vgg: VGG, layers: Iterable[str], size: tuple[int, int], memory: int) -> int | None:
+    """The largest tile with which a run takes no more than so many bytes; None where the whole image fits.
+
+    At least SMALLEST pixels, even where that is too much.
+
+    >>> fitting_tile(VGG(), ["conv5_1"], (256, 256), memory=10**10) is None
+    True
+    """
+    if run_memory(vgg, layers, size) <= memory:
+        return None
+    tile = SMALLEST
+    while run_memory(vgg, layers, size, tile + GRID) <= memory:
+        tile += GRID
+    return tile
+
+
+def chosen_tile(vgg: VGG, layers: Iterable[str], size: tuple[int, int], device: torch.device) -> int | None:
+    """The largest tile that the device has memory for; None where the whole image fits.
+
+    >>> chosen_tile(VGG(), ["conv1_1"], (64, 64), torch.device("cpu")) is None
+    True
+    """
+    return fitting_tile(vgg, layers, size, int(SHARE * free_memory(device)))
