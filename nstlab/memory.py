@@ -8,7 +8,7 @@ import torch
 
 from nstlab.machine import free_memory
 from nstlab.optimizers import MEMORY
-from nstlab.tiles import GRID, down_to, halo, stride
+from nstlab.tiles import GRID, halo, stride
 from nstlab.vgg import VGG
 
 SMALLEST = 256  # pixels a side that a tile chosen here has at least: smaller ones are mostly halo
@@ -27,7 +27,7 @@ def evaluation_memory(vgg: VGG, layers: Iterable[str], size: tuple[int, int], ti
     >>> tiled < whole / 8
     True
     """
-    computed = down_to(vgg, layers)
+    computed = vgg.down_to(layers)
     around = halo(vgg, layers) if tile else 0
     H, W = (min(length, (tile or length) + 2 * around) for length in size)
     numbers = 0

@@ -22,14 +22,15 @@ class Term:
 
 @dataclass(frozen=True)
 class SumTerm:
-    """One loss that wants of the responses nothing but sums over places, so that it can be had part by part.
+    """One loss that wants of each layer nothing but a sum over places, so that it can be had part by part.
 
-        L = loss(sum_t sums(F_t, t))
+        L = loss({l: sum_t part(l, F_lt, t)})
 
-    sums: from a tile's responses and the tile to tensors, by layer; loss: from their sums over all tiles to a scalar.
+    part: from a layer, its responses in a tile and the tile to a tensor; loss: from the sums of these over all tiles,
+    by layer, to a scalar.
     """
 
-    sums: Callable[[dict[str, Tensor], Tile], dict[str, Tensor]]
+    part: Callable[[str, Tensor, Tile], Tensor]
     loss: Callable[[dict[str, Tensor]], Tensor]
     layers: tuple[str, ...]
 
@@ -83,8 +84,7 @@ class Objective:
 
     def __call__(self, image: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         """The raw losses by name and their weighted total, for an image (1, 3, H, W), all of it at once."""
-        responses = self.vgg(image, self.layers) if self.vgg is not None and self.layers else {}
-        return self.weighed(image, responses, self.sums(responses, whole((image.shape[2], image.shape[3]))))
+        return self.weighed(image, self.read(image, whole((image.shape[2], image.shape[3]))))
 
     def at(self, image: Tensor) -> Point:
         """Losses and gradient at an image."""
@@ -102,35 +102,42 @@ class Objective:
 
         L = f(sum_t s_t(x)),    dL/dx = sum_t (ds_t/dx)^T f'(sum_t s_t)
         """
-        assert self.vgg is not None
-        added: dict[tuple[str, str], Tensor] = {}
         with torch.no_grad():
-            for tile in self.tiles:
-                for key, s in self.sums(tile.responses(self.vgg, tile.look(x), self.layers), tile).items():
-                    added[key] = added[key].add_(s) if key in added else s
-        for s in added.values():
+            sums = self.read(self.tiles[0].look(x), self.tiles[0])
+            for tile in self.tiles[1:]:
+                for key, s in self.read(tile.look(x), tile).items():
+                    sums[key] += s
+        for s in sums.values():
             s.requires_grad_()
-        losses, total = self.weighed(x, {}, added)
-        gradient, *slopes = torch.autograd.grad(total, [x, *added.values()], materialize_grads=True)
+        losses, total = self.weighed(x, sums)
+        gradient, *slopes = torch.autograd.grad(total, [x, *sums.values()], materialize_grads=True)
         for tile in self.tiles:
             seen = tile.look(x).detach().requires_grad_()
-            sums = self.sums(tile.responses(self.vgg, seen, self.layers), tile)
-            tile.look(gradient).add_(torch.autograd.grad(list(sums.values()), seen, slopes)[0])
+            parts = list(self.read(seen, tile).values())
+            tile.look(gradient).add_(torch.autograd.grad(parts, seen, slopes)[0])
         return losses, total, gradient
 
-    def sums(self, responses: dict[str, Tensor], tile: Tile) -> dict[tuple[str, str], Tensor]:
-        """What the terms add up over one tile, by term and layer."""
-        terms = {name: term for name, term in self.terms.items() if isinstance(term, SumTerm)}
-        return {(name, layer): s for name, term in terms.items() for layer, s in term.sums(responses, tile).items()}
+    def read(self, seen: Tensor, tile: Tile) -> dict[tuple[str, str], Tensor]:
+        """What each term wants of each of its layers, by term and layer: its part of the sum, or all responses."""
 
-    def weighed(
-        self, image: Tensor, responses: dict[str, Tensor], sums: dict[tuple[str, str], Tensor]
-    ) -> tuple[dict[str, Tensor], Tensor]:
+        def reader(name: str, layer: str) -> Callable[[Tensor], Tensor]:
+            term = self.terms[name]
+            return (lambda F: term.part(layer, tile.inside(F, layer), tile)) if isinstance(term, SumTerm) else unchanged
+
+        keys = [(name, layer) for name, term in self.terms.items() for layer in term.layers]
+        if self.vgg is None or not keys:
+            return {}
+        return dict(zip(keys, self.vgg.read(seen, [(layer, reader(name, layer)) for name, layer in keys]), strict=True))
+
+    def weighed(self, image: Tensor, read: dict[tuple[str, str], Tensor]) -> tuple[dict[str, Tensor], Tensor]:
         """The raw losses by name and their weighted total."""
-        losses = {
-            name: term.loss({layer: s for (of, layer), s in sums.items() if of == name})
-            if isinstance(term, SumTerm)
-            else term.loss(image, responses)
-            for name, term in self.terms.items()
-        }
+        losses = {}
+        for name, term in self.terms.items():
+            of_term = {layer: tensor for (owner, layer), tensor in read.items() if owner == name}
+            losses[name] = term.loss(of_term) if isinstance(term, SumTerm) else term.loss(image, of_term)
         return losses, torch.stack([self.weights[name] * loss for name, loss in losses.items()]).sum()
+
+
+def unchanged(F: Tensor) -> Tensor:
+    """The reader of a term that wants all responses."""
+    return F

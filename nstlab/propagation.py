@@ -3,7 +3,8 @@
     forward     x_l = W_l * pool(F_l-1) + b_l,        F_l = max(0, x_l)
     backward    d_l = [F_l > 0] (D_l + pool^T (W_l+1^T * d_l+1)),        D_l = dL/dF_l, what the losses ask of layer l
 
-autograd would do the same, but with a new tensor for every sum and every mask; here each layer has one, for all three.
+autograd would do the same, but with a new tensor for every sum and every mask, and with every D_l from the start. Here
+one tensor goes down the layers. `VGG.forward` leaves it to autograd, `VGG.read` goes this way.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import torch.nn.functional as nnf
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.grad import conv2d_input
+
+Reader = tuple[int, Callable[[Tensor], Tensor]]  # the number of a layer, and what is made of its responses
 
 
 class Layer(NamedTuple):
@@ -40,45 +43,60 @@ class Layer(NamedTuple):
         return torch.autograd.grad(pooled, F, conv2d_input(pooled.shape, self.weight, d, padding=self.padding))[0]
 
 
-class Responses(torch.autograd.Function):
-    """The responses of some layers, as a differentiable function of the image alone: the filters get no gradient.
+class Reading(torch.autograd.Function):
+    """What readers make of the responses, as a differentiable function of the image alone: filters get no gradient.
 
-    apply(x, layers, wanted): x, the prepared image; layers, from the first to the deepest; wanted, whose responses are
-    given, by number, in rising order, the last layer's among them.
+    apply(x, layers, readers): x, the prepared image; layers, from the first to the deepest; readers, each with the
+    number of the layer that it reads. Gives one tensor a reader. A D_l is made when the way back has reached its layer,
+    and not before, so that there is only one at a time.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, layers: Sequence[Layer], wanted: Sequence[int]) -> tuple[Tensor, ...]:
-        responses = run(x, layers)
-        ctx.layers, ctx.wanted = layers, wanted
-        ctx.save_for_backward(x, *(responses[l] for l in wanted))
-        ctx.hidden = {l: F for l, F in enumerate(responses) if l not in wanted}
+    def forward(ctx: Any, x: Tensor, layers: Sequence[Layer], readers: Sequence[Reader]) -> tuple[Tensor, ...]:
+        F, read = walk(x, layers, readers, keep=ctx.needs_input_grad[0])
+        ctx.layers, ctx.readers, ctx.F, ctx.read = layers, readers, F, read
+        ctx.save_for_backward(x, *(F[l] for l, _ in readers if F))  # autograd watches that nobody changes these
         ctx.set_materialize_grads(False)
-        return tuple(responses[l] for l in wanted)
+        return tuple(r.detach() for r in read)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *asked: Tensor | None) -> tuple[Tensor | None, None, None]:
-        x, *given = ctx.saved_tensors
-        D = dict(zip(ctx.wanted, asked, strict=True))
-        F, ctx.hidden = dict(zip(ctx.wanted, given, strict=True)) | ctx.hidden, {}
-        if len(F) < len(ctx.layers):  # given up on the first way back, so that their memory is free during it
-            F = dict(enumerate(run(x, ctx.layers)))
+        x, *_ = ctx.saved_tensors
+        F, read = (ctx.F, ctx.read) if ctx.F else walk(x, ctx.layers, ctx.readers, keep=True)
+        ctx.F, ctx.read = {}, []  # given up on the way; a second way back would compute them again
+        pairs = [(l, r, D) for (l, _), r, D in zip(ctx.readers, read, asked, strict=True) if D is not None]
         d: Tensor | None = None
         for l in reversed(range(len(ctx.layers))):
-            d = masked(F.pop(l), D.get(l), d)
+            D = asked_of(F[l], [(r, D) for number, r, D in pairs if number == l])
+            d = masked(F.pop(l), D, d)
             if d is not None:
                 d = ctx.layers[l].back(F[l - 1] if l else x, d)
         return d, None, None
 
 
-def run(x: Tensor, layers: Sequence[Layer]) -> list[Tensor]:
-    """F_l of every layer."""
-    responses = []
-    for layer in layers:
+def walk(
+    x: Tensor, layers: Sequence[Layer], readers: Sequence[Reader], keep: bool
+) -> tuple[dict[int, Tensor], list[Tensor]]:
+    """F_l of every layer if they are kept for the way back, and what each reader makes of its layer's."""
+    F: dict[int, Tensor] = {}
+    read: dict[int, Tensor] = {}
+    for l, layer in enumerate(layers):
         x = layer.forward(x)
-        responses.append(x)
-    return responses
+        with torch.set_grad_enabled(keep):
+            of_this = {n: reader for n, (number, reader) in enumerate(readers) if number == l}
+            x.requires_grad_(keep and bool(of_this))
+            read |= {n: reader(x) for n, reader in of_this.items()}
+        if keep:
+            F[l] = x
+    return F, [read[n] for n in range(len(readers))]
+
+
+def asked_of(F: Tensor, pairs: Sequence[tuple[Tensor, Tensor]]) -> Tensor | None:
+    """D_l = dL/dF_l, from what was read of F_l and the derivatives by it; None where nothing is asked."""
+    if not pairs:
+        return None
+    return torch.autograd.grad([r for r, _ in pairs], F, [D for _, D in pairs], allow_unused=True)[0]
 
 
 def masked(F: Tensor, D: Tensor | None, d: Tensor | None) -> Tensor | None:

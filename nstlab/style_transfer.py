@@ -57,22 +57,21 @@ def style_transfer_objective(
     places = 1 if exact else P.numel()
     pixels = 1 if exact else size[0] * size[1]
 
-    def content_term() -> SumTerm:
-        def sums(F: dict[str, Tensor], tile: Tile) -> dict[str, Tensor]:
-            return {content_layer: content_loss(F[content_layer], tile.part(P, content_layer))}
+    def content_part(layer: str, F: Tensor, tile: Tile) -> Tensor:
+        return content_loss(F, tile.part(P, layer)) / places
 
-        return SumTerm(sums, lambda s: s[content_layer] / places, (content_layer,))
+    def style_part(layer: str, F: Tensor, tile: Tile) -> Tensor:
+        return gram_matrix(F) / places_of(layer, size)
 
     def style_term(layers: Mapping[str, float]) -> SumTerm:
-        def sums(F: dict[str, Tensor], tile: Tile) -> dict[str, Tensor]:
-            return {layer: gram_matrix(F[layer]) / places_of(layer, size) for layer in layers}
-
         def loss(G: dict[str, Tensor]) -> Tensor:
             return torch.stack([w * layer_style_loss(G[layer], A[layer]) for layer, w in layers.items()]).sum()
 
-        return SumTerm(sums, loss, tuple(layers))
+        return SumTerm(style_part, loss, tuple(layers))
 
-    terms: dict[str, Term | SumTerm] = {"content": content_term()}
+    terms: dict[str, Term | SumTerm] = {
+        "content": SumTerm(content_part, lambda parts: parts[content_layer], (content_layer,))
+    }
     weights = {"content": content_weight}
     for name, layers in (
         {f"style {layer}": {layer: w} for layer, w in style_layers.items()} if per_layer else {"style": style_layers}
@@ -91,7 +90,7 @@ def responses_to(vgg: VGG, image: Tensor, layer: str, tile: int | None) -> Tenso
     size = (image.shape[2], image.shape[3])
     P: Tensor | None = None
     for t in tiles(size, tile, halo(vgg, [layer])):
-        F = t.responses(vgg, t.look(image), [layer])[layer]
+        F = t.inside(vgg(t.look(image), layer)[layer], layer)
         if P is None:
             P = F.new_empty(1, F.shape[1], size[0] // stride(layer), size[1] // stride(layer))
         t.part(P, layer).copy_(F)
@@ -102,13 +101,12 @@ def responses_to(vgg: VGG, image: Tensor, layer: str, tile: int | None) -> Tenso
 @torch.no_grad()
 def mean_gram_matrices(vgg: VGG, image: Tensor, layers: Iterable[str], tile: int | None) -> dict[str, Tensor]:
     """The Gram matrix per place of every layer, added up tile by tile."""
-    size = (image.shape[2], image.shape[3])
-    G: dict[str, Tensor] = {}
-    for t in tiles(size, tile, halo(vgg, layers)):
-        for layer, F in t.responses(vgg, t.look(image), layers).items():
-            part = gram_matrix(F) / places_of(layer, size)
-            G[layer] = G[layer] + part if layer in G else part
-    return G
+    size, names = (image.shape[2], image.shape[3]), list(layers)
+    A = {layer: torch.zeros((), device=image.device) for layer in names}
+    for t in tiles(size, tile, halo(vgg, names)):
+        for layer, F in vgg(t.look(image), names).items():
+            A[layer] = gram_matrix(t.inside(F, layer)) / places_of(layer, size) + A[layer]
+    return A
 
 
 def places_of(layer: str, size: tuple[int, int]) -> int:

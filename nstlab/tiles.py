@@ -31,13 +31,10 @@ class Tile(NamedTuple):
         """What it looks at: its part of the image and the halo."""
         return image[..., self.seen_rows, self.seen_columns]
 
-    def responses(self, vgg: VGG, seen: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
-        """What the network says of what it looks at, cut to the places that it answers for."""
+    def inside(self, F: Tensor, layer: str) -> Tensor:
+        """Of the responses to what it looks at those that it answers for, without the halo's."""
         rows, columns = within(self.rows, self.seen_rows), within(self.columns, self.seen_columns)
-        return {
-            layer: F[..., scaled(rows, stride(layer)), scaled(columns, stride(layer))]
-            for layer, F in vgg(seen, layers).items()
-        }
+        return F[..., scaled(rows, stride(layer)), scaled(columns, stride(layer))]
 
     def part(self, P: Tensor, layer: str) -> Tensor:
         """Its part of the responses of a layer to the whole image."""
@@ -106,10 +103,5 @@ def halo(vgg: VGG, layers: Iterable[str]) -> int:
     >>> halo(VGG(), ["conv1_1"]), halo(VGG(), ["conv1_1", "conv5_1"])
     (16, 64)
     """
-    reach = sum(stride(layer) for layer in down_to(vgg, layers))
+    reach = sum(stride(layer) for layer in vgg.down_to(layers))
     return -(-reach // GRID) * GRID
-
-
-def down_to(vgg: VGG, layers: Iterable[str]) -> list[str]:
-    """The layers that have to be computed for these."""
-    return vgg.layers[: 1 + max(map(vgg.layers.index, layers))]

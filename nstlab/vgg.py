@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from nstlab.filters import DATA, Filters, layer_names, load_filters
 from nstlab.half import widened
 from nstlab.images import load_image, samples
 from nstlab.machine import PRECISIONS, checked_precision, default_device
-from nstlab.propagation import Layer, Responses
+from nstlab.propagation import Layer, Reading
 
 POOLINGS: dict[str, Callable[[Tensor], Tensor]] = {
     "avg": partial(nnf.avg_pool2d, kernel_size=2),
@@ -93,16 +93,44 @@ class VGG(nn.Module):
         image: (B, 3, H, W) RGB in [0, 1]. Raises ValueError for an unknown layer, another shape, or a picture that the
         poolings would shrink to nothing.
         """
-        wanted = self.checked(layers)
-        computed = self.layers[: 1 + max(map(self.layers.index, wanted))]
-        self.check_image(image, computed[-1])
+        wanted = {layers} if isinstance(layers, str) else set(layers)
+        responses, x = {}, self.prepared(image, wanted)
+        for name in self.down_to(wanted):
+            x = self.layer(name).forward(x)
+            if name in wanted:
+                responses[name] = x
+        return responses
+
+    def read(self, image: Tensor, readers: Sequence[tuple[str, Callable[[Tensor], Tensor]]]) -> list[Tensor]:
+        """What each reader makes of the responses of its layer, (layer, reader): Gram matrices, say.
+
+        The same as reading from `forward`, and the same derivatives, in less time and memory. Raises as `forward` does.
+
+        >>> [total] = VGG().read(torch.rand(1, 3, 64, 48), [("conv4_2", lambda F: F.sum())])
+        >>> total.shape
+        torch.Size([])
+        """
+        wanted = {layer for layer, _ in readers}
+        x, layers = self.prepared(image, wanted), [self.layer(name) for name in self.down_to(wanted)]
+        return list(Reading.apply(x, layers, [(self.layers.index(layer), reader) for layer, reader in readers]))
+
+    def down_to(self, wanted: Iterable[str]) -> list[str]:
+        """The layers that have to be computed for those that are wanted."""
+        return self.layers[: 1 + max(map(self.layers.index, wanted))]
+
+    def prepared(self, image: Tensor, wanted: Collection[str]) -> Tensor:
+        """The image as the first convolution takes it, once it is sure that the wanted layers will answer."""
+        unknown = set(wanted) - set(self.layers)
+        if unknown or not wanted:
+            raise ValueError(
+                f"{self.network} has no layer {', '.join(sorted(unknown)) or '(none was named)'}; "
+                f"it has {', '.join(self.layers)}."
+            )
+        self.check_image(image, self.down_to(wanted)[-1])
         x = (image - self.mean) / self.std
         if self.padding == "reflect":
             x = nnf.pad(x, (1, 1, 1, 1), "reflect")
-        x = x.to(self.convolution(computed[0]).weight.dtype, memory_format=torch.channels_last)
-        numbers = [n for n, name in enumerate(computed) if name in wanted]
-        responses = Responses.apply(x, [self.layer(name) for name in computed], numbers)
-        return dict(zip((computed[n] for n in numbers), responses, strict=True))
+        return x.to(self.convolution(self.layers[0]).weight.dtype, memory_format=torch.channels_last)
 
     def convolution(self, name: str) -> nn.Conv2d:
         """The frozen convolution of that name, a submodule of this one."""
@@ -131,17 +159,6 @@ class VGG(nn.Module):
             convolution.weight.mul_(before.view(1, -1, 1, 1) / s.view(-1, 1, 1, 1))
             convolution.get_parameter("bias").div_(s)
             before = s
-
-    def checked(self, layers: Iterable[str]) -> set[str]:
-        """The layers asked for, every one of them a layer of this network."""
-        wanted = {layers} if isinstance(layers, str) else set(layers)
-        unknown = wanted - set(self.layers)
-        if unknown or not wanted:
-            raise ValueError(
-                f"{self.network} has no layer {', '.join(sorted(unknown)) or '(none was named)'}; "
-                f"it has {', '.join(self.layers)}."
-            )
-        return wanted
 
     def check_image(self, image: Tensor, deepest: str) -> None:
         """Images are (B, 3, H, W), and at least one place is left at the deepest layer."""

@@ -219,8 +219,8 @@ def test_an_objective_needs_one_weight_a_term():
 
 def test_targets_are_computed_once(vgg, monkeypatch):
     image = load_image("horses", size=64)
-    calls, forward = [], vgg.forward
-    monkeypatch.setattr(vgg, "forward", lambda *a: calls.append(1) or forward(*a))
+    calls, prepared = [], vgg.prepared
+    monkeypatch.setattr(vgg, "prepared", lambda *a: calls.append(1) or prepared(*a))
     objective = style_transfer_objective(vgg, image, image)
     assert len(calls) == 2
     objective.at(image)

@@ -2,70 +2,77 @@
 
 import pytest
 import torch
-import torch.nn.functional as nnf
 from torch import Tensor
 
 from nstlab.images import load_image
-from nstlab.vgg import POOLINGS, VGG
+from nstlab.vgg import VGG
 
 LAYERS = ("conv1_1", "conv2_2", "conv3_1", "conv4_2", "conv5_1")
 
 
-def by_autograd(vgg: VGG, image: Tensor, wanted: tuple[str, ...]) -> dict[str, Tensor]:
-    """The same responses in plain, differentiable operations."""
-    x, found = (image - vgg.mean) / vgg.std, {}
-    for name in vgg.layers[: 1 + max(map(vgg.layers.index, wanted))]:
-        if name.endswith("_1") and name != "conv1_1":
-            x = POOLINGS[vgg.pooling](x)
-        convolution = vgg.convolution(name)
-        if name == "conv1_1" and vgg.padding == "reflect":
-            x = nnf.conv2d(nnf.pad(x, (1, 1, 1, 1), "reflect"), convolution.weight, convolution.bias)
-        else:
-            x = convolution(x)
-        x = found[name] = nnf.relu(x)
-    return {name: found[name] for name in wanted}
+def weigh(F: Tensor) -> Tensor:
+    """Some function of the responses, uneven in every place."""
+    return (F * torch.linspace(0.5, 2, F.numel(), dtype=F.dtype).view_as(F)).square().mean()
 
 
-def gradient(responses: dict[str, Tensor], image: Tensor, **how: bool) -> Tensor:
-    """Of some function of all responses, uneven in every place."""
-    total = sum((F * torch.linspace(0.5, 2, F.numel()).view_as(F)).square().mean() for F in responses.values())
-    return torch.autograd.grad(total, image, **how)[0]
+def read(vgg: VGG, image: Tensor, layers: tuple[str, ...]) -> list[Tensor]:
+    return vgg.read(image, [(layer, weigh) for layer in layers])
+
+
+def gradient(losses: list[Tensor], image: Tensor, **how: bool) -> Tensor:
+    return torch.autograd.grad(torch.stack(losses).sum(), image, **how)[0]
 
 
 @pytest.mark.parametrize("pooling", ["avg", "max"])
 @pytest.mark.parametrize("padding", ["reflect", "zeros"])
-@pytest.mark.parametrize("wanted", [LAYERS, ("conv1_1",), ("conv5_1",), ("conv3_1", "conv3_2", "conv3_3")])
-def test_responses_and_gradient_equal_autograds(pooling, padding, wanted):
+@pytest.mark.parametrize("layers", [LAYERS, ("conv1_1",), ("conv5_1",), ("conv3_1", "conv3_2", "conv3_3", "conv3_1")])
+def test_what_is_read_and_its_gradient_equal_autograds(pooling, padding, layers):
     vgg = VGG(pooling=pooling, padding=padding)
     image = load_image("horses", size=75).requires_grad_()  # odd at every pooling
-    ours, theirs = vgg(image, wanted), by_autograd(vgg, image, wanted)
-    for name in wanted:
-        torch.testing.assert_close(ours[name], theirs[name], rtol=1e-4, atol=1e-4 * theirs[name].max().item())
-    expected = gradient(theirs, image)
-    torch.testing.assert_close(gradient(ours, image), expected, rtol=1e-3, atol=1e-5 * expected.abs().max().item())
+    F = vgg(image, layers)
+    expected, got = [weigh(F[layer]) for layer in layers], read(vgg, image, layers)
+    torch.testing.assert_close(got, expected, rtol=1e-4, atol=0.0)
+    (by_autograd,) = torch.autograd.grad(torch.stack(expected).sum(), image)
+    assert (gradient(got, image) - by_autograd).norm() < 1e-5 * by_autograd.norm()
 
 
 def test_it_agrees_with_finite_differences():
-    vgg = VGG(weights="random", normalized=False).double()
+    vgg = VGG(weights="random").double()
     image = torch.rand(1, 3, 6, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
-    assert torch.autograd.gradcheck(lambda x: tuple(vgg(x, ["conv1_2", "conv2_1"]).values()), image)
+    assert torch.autograd.gradcheck(lambda x: read(vgg, x, ("conv1_2", "conv2_1")), image)
 
 
-def test_one_may_go_back_twice_and_through_some_responses_only():
+def test_one_may_go_back_twice_and_from_some_readings_only():
     vgg, image = VGG(), load_image("horses", size=64).requires_grad_()
-    F = vgg(image, LAYERS)
-    first = gradient(F, image, retain_graph=True)
-    assert torch.equal(gradient(F, image, retain_graph=True), first)
-    part = {name: F[name] for name in LAYERS[:2]}
-    torch.testing.assert_close(gradient(part, image), gradient(vgg(image, LAYERS[:2]), image))
+    got = read(vgg, image, LAYERS)
+    first = gradient(got, image, retain_graph=True)
+    assert torch.equal(gradient(got, image, retain_graph=True), first)
+    torch.testing.assert_close(gradient(got[:2], image), gradient(read(vgg, image, LAYERS[:2]), image))
 
 
 def test_what_the_losses_ask_is_not_overwritten():
     vgg, image = VGG(), load_image("horses", size=64).requires_grad_()
-    F = vgg(image, ["conv1_1", "conv2_1"])
-    asked = [torch.ones_like(f) for f in F.values()]
-    torch.autograd.grad(list(F.values()), image, asked)
+    F = vgg.read(image, [("conv1_1", lambda F: F), ("conv2_1", lambda F: F)])
+    asked = [torch.ones_like(f) for f in F]
+    torch.autograd.grad(F, image, asked)
     assert all(bool((D == 1).all()) for D in asked)
+
+
+def test_a_response_that_was_changed_in_place_is_noticed():
+    vgg, image = VGG(), load_image("horses", size=64).requires_grad_()
+    (F,) = vgg.read(image, [("conv2_1", lambda F: F)])
+    loss = F.square().sum()
+    with torch.no_grad():
+        F.mul_(0)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+
+
+def test_nothing_is_kept_where_no_derivative_is_wanted():
+    vgg, image = VGG(), load_image("horses", size=64)
+    with torch.no_grad():
+        assert not any(r.requires_grad for r in read(vgg, image.requires_grad_(), LAYERS))
+    assert not any(r.requires_grad for r in read(vgg, image.detach(), LAYERS))
 
 
 def test_bfloat16_is_near_float32_and_takes_half_the_memory():
