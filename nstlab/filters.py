@@ -12,6 +12,7 @@ import hashlib
 import math
 import os
 import pickle
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -137,7 +138,7 @@ def _downloaded(network: str) -> dict[str, Tensor]:
     from torchvision.models import get_model_weights  # slow to import, and needed here alone
 
     try:
-        return get_model_weights(network).DEFAULT.get_state_dict(progress=True, check_hash=True)
+        return get_model_weights(network).DEFAULT.get_state_dict(progress=sys.stderr.isatty(), check_hash=True)
     except (OSError, RuntimeError) as error:
         raise WeightsError(
             f"VGG({network!r}): torchvision's checkpoint could not be downloaded ({error}). "

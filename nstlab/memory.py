@@ -12,7 +12,7 @@ from nstlab.tiles import GRID, halo, stride
 from nstlab.vgg import VGG
 
 SMALLEST = 256  # pixels a side that a tile chosen here has at least: smaller ones are mostly halo
-WORKSPACE = 1.6  # measured peak over the bytes of the responses that an evaluation keeps for its way back
+WORKSPACE = 1.4  # measured peak over the bytes of the responses that an evaluation keeps for its way back
 IMAGES = 2 * MEMORY + 10  # of the optimizer: its pairs, the point, the trial and the directions between them
 SHARE = 0.8  # of the free memory that a run may plan with
 

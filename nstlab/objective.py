@@ -53,8 +53,8 @@ class Objective:
 
     terms: by name. weights: by name, a plain dict that may be changed between two calls. vgg: the network that answers
     for the terms which name layers. images: what "content", "style" stand for where a run starts from one of them.
-    size: (H, W) of the image that is optimized. tile: longest side
-    of the parts that `at` takes one by one, in pixels; None: the whole image at once.
+    size: (H, W) of the image that is optimized. tile: longest side in pixels of the parts that `at` takes one by one;
+    None: the whole image at once. details: an image of that size; what comes from a coarser stage gets its details.
 
     >>> distance = Term(lambda image, responses: (image - 0.5).square().sum())
     >>> objective = Objective({"distance": distance}, {"distance": 2.0}, size=(1, 1))
@@ -70,11 +70,13 @@ class Objective:
         vgg: VGG | None = None,
         images: Mapping[str, Tensor] | None = None,
         tile: int | None = None,
+        details: Tensor | None = None,
     ):
         if not terms or set(terms) != set(weights):
             raise ValueError(f"Objective needs one weight for each term: terms={list(terms)}, weights={list(weights)}.")
         self.terms, self.weights, self.size = dict(terms), dict(weights), size
         self.vgg, self.images, self.tile = vgg, dict(images or {}), tile
+        self.details = details
         self.layers = {layer for term in terms.values() for layer in term.layers}
         self.device = next((x.device for x in self.images.values()), torch.device("cpu"))
         self.tiles = tiles(size, tile, halo(vgg, self.layers)) if vgg and self.layers else [whole(size)]

@@ -161,17 +161,18 @@ class CoarseToFine(Iterator[Point]):
 
 
 def carried(image: Tensor, objective: Objective) -> Tensor:
-    """The image of a coarser stage at the size of the next, with the details that the content image has beyond it.
+    """The image of a coarser stage at the size of the next, with the details that were too fine for the coarser one.
 
-        x' = up(x) + (P - up(down(P)))
+        x' = up(x) + (D - up(down(D))),     D = objective.details
 
-    Without them the first ten steps or so would go into sharpening what the enlargement has blurred.
+    In style transfer D is the content image: otherwise the first ten steps or so would go into sharpening what the
+    enlargement has blurred.
     """
-    x, P = resize(image, objective.size), objective.images.get("content")
-    if P is None:
+    x, D = resize(image, objective.size), objective.details
+    if D is None:
         return x
     size = (image.shape[2], image.shape[3])
-    return (x + P - resize(resize(P, size), objective.size)).clamp(0, 1)
+    return (x + D - resize(resize(D, size), objective.size)).clamp(0, 1)
 
 
 def optimize(

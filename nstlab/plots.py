@@ -55,7 +55,8 @@ def plot_losses(history: Sequence[Record], title: str = "") -> Figure:
         draw_curve(weighted, epochs, [r.weights[name] * r.losses[name] for r in history], name)
     draw_curve(weighted, epochs, [r.total for r in history], "total")
     for axes, heading in ((raw, "raw losses"), (weighted, "weighted losses and their sum")):
-        axes.set(yscale="log", xlabel="epoch", ylabel="loss", title=heading)
+        axes.set(yscale="log", xlabel="epoch", ylabel="loss")
+        axes.set_title(heading, pad=16)  # room for the sizes
         mark_sizes(axes, history)
         axes.grid(alpha=0.25)
         axes.legend()
@@ -71,12 +72,20 @@ def draw_curve(axes: Axes, x: Sequence[float], y: Sequence[float], name: str) ->
 
 
 def mark_sizes(axes: Axes, history: Sequence[Record]) -> None:
-    """A dotted line where the size changes, with the new longer side beside it."""
+    """A dotted line where the size changes, with the new longer side above it."""
     for before, after in pairwise(history):
         if before.size != after.size:
             axes.axvline(after.index - 0.5, color="#888888", linestyle=":", linewidth=1)
-            label = f" {max(after.size)} px"
-            axes.text(after.index, 0.98, label, transform=axes.get_xaxis_transform(), va="top", fontsize=8)
+            label = f"{max(after.size)} px"
+            axes.text(
+                after.index - 0.5,
+                1.01,
+                label,
+                transform=axes.get_xaxis_transform(),
+                va="bottom",
+                ha="center",
+                fontsize=8,
+            )
 
 
 def compare(images: Mapping[str, Tensor], height: float = 2.6, columns: int | None = None) -> Figure:

@@ -81,7 +81,7 @@ def style_transfer_objective(
         M = MattingLaplacian(content)
         terms["photorealism"] = Term(lambda image, F: M.energy(image) / pixels)
         weights["photorealism"] = photorealism_weight
-    return Objective(terms, weights, size, vgg, {"content": content, "style": style}, tile)
+    return Objective(terms, weights, size, vgg, {"content": content, "style": style}, tile, details=content)
 
 
 @torch.no_grad()

@@ -1,14 +1,8 @@
 """The self-checks of notebook 06: right answers pass, likely mistakes are named, the hidden solutions are right."""
 
-import json
-import re
-from pathlib import Path
-
 import pytest
 
 from nstlab.check import ablations as check
-
-NOTEBOOK = Path(__file__).parent.parent / "notebooks" / "06_ablations.ipynb"
 
 
 def different(a, b, names=None):
@@ -84,19 +78,3 @@ def test_projected_descent(wrong, hint):
     verdict = check.projected_descent(wrong)
     assert not verdict.passed
     assert hint in verdict.message
-
-
-def solutions():
-    """The code that is hidden under "Solution", exercise by exercise."""
-    cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
-    page = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
-    blocks = re.findall(r"<details>(.*?)</details>", page, re.S)
-    return [code for block in blocks for code in re.findall(r"```python\n(.*?)```", block, re.S)]
-
-
-@pytest.mark.parametrize("number", range(3))
-def test_solutions_of_the_notebook_pass(number):
-    definition, last = solutions()[number].strip().rsplit("\n", 1)
-    names = {"check": check}
-    exec(definition, names)
-    assert eval(last, names).passed

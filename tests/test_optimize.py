@@ -113,6 +113,12 @@ def test_a_carried_image_has_the_details_of_the_content_and_the_colors_of_the_co
     assert x.var() > 1e-5 and (resize(x, 32).mean() - 0.5).abs() < 1e-2
 
 
+def test_without_details_of_its_own_an_objective_gets_the_image_enlarged_and_nothing_else():
+    coarse, images = torch.rand(1, 3, 8, 6), {"content": torch.rand(1, 3, 16, 12)}
+    plain = Objective({"mean": Term(lambda x, _: x.mean())}, {"mean": 1.0}, (16, 12), images=images)
+    assert torch.equal(carried(coarse, plain), resize(coarse, (16, 12)))
+
+
 @pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
 def test_an_interrupt_inside_an_evaluation_changes_nothing(optimizer, monkeypatch):
     objective, straight = bowl(), optimize(bowl(), steps=6, optimizer=optimizer)

@@ -26,7 +26,7 @@ def test_losses_are_drawn_raw_and_weighted_on_a_log_scale_with_labels():
         1e4,
         5e3,
     ]
-    assert " 128 px" in [t.get_text() for t in raw.texts]
+    assert "128 px" in [t.get_text() for t in raw.texts]
 
 
 def test_pictures_stand_side_by_side_under_their_captions():

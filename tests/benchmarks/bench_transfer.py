@@ -1,0 +1,229 @@
+"""nstlab against a textbook implementation and against the machine's own limit, as ratios within one run.
+
+    python tests/benchmarks/bench_transfer.py [PART ...]
+
+Parts: evaluation, memory, growth, large, race, precision; all of them take about half an hour on two cores. Results go
+to out/bench/transfer.md, and of `growth` a figure besides.
+"""
+
+from __future__ import annotations
+
+import gc
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import torch
+from textbook import Textbook
+from torch import Tensor
+
+from nstlab.images import load_image, resize
+from nstlab.machine import checked_precision
+from nstlab.memory import evaluation_memory
+from nstlab.objective import Objective
+from nstlab.optimize import starting_image
+from nstlab.style_transfer import STYLE_LAYERS, style_transfer_objective
+from nstlab.transfer import stylize, stylize_run
+from nstlab.vgg import VGG
+
+OUT = Path("out/bench")
+PAIR = ("chenonceau_river", "starry_night")
+PAIRS = (PAIR, ("red_panda", "composition_viii"), ("neuschwanstein", "great_wave"), ("astronaut", "night_cafe"))
+PRECISION = checked_precision("auto", torch.device("cpu"))
+ROUNDS = 5
+lines: list[str] = []
+
+
+def say(line: str) -> None:
+    """Print a line and keep it."""
+    print(line, flush=True)
+    lines.append(line)
+
+
+def seconds(call: Callable[[], object], rounds: int = ROUNDS) -> float:
+    """The least wall time of some calls, after one that warms up."""
+    times = []
+    for _ in range(rounds + 1):
+        began = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - began)
+    return min(times[1:])
+
+
+def pictures(size: int) -> tuple[Tensor, Tensor]:
+    """Content and style; beyond its own size the content is enlarged."""
+    content, style = (load_image(name) for name in PAIR)
+    return resize(content, size), resize(style, min(size, 1024))
+
+
+def ours(size: int, tile: int | None = None) -> Objective:
+    return style_transfer_objective(VGG(precision=PRECISION), *pictures(size), tile=tile)
+
+
+def matrix_peak(dtype: torch.dtype) -> float:
+    """GFLOP/s of a product of two square matrices."""
+    a, b = (torch.randn(2048, 2048).to(dtype) for _ in range(2))
+    return 2 * 2048**3 / seconds(lambda: a @ b, rounds=10) / 1e9
+
+
+def operations(vgg: VGG, size: tuple[int, int]) -> float:
+    """Multiplications and additions of one evaluation: each convolution and each Gram matrix, there and back."""
+    total = 0.0
+    for layer in vgg.down_to(STYLE_LAYERS):
+        N, inputs = vgg.convolution(layer).weight.shape[:2]
+        places = (size[0] >> int(layer[4]) - 1) * (size[1] >> int(layer[4]) - 1)
+        total += 2 * 2 * places * N * (9 * inputs + (N if layer in STYLE_LAYERS else 0))
+    return total
+
+
+def evaluation() -> None:
+    """Seconds per evaluation of losses and gradient, and the share of what the machine can multiply."""
+    peak = matrix_peak(getattr(torch, PRECISION))
+    other = {"float32": "bfloat16", "bfloat16": "float32"}[PRECISION]
+    say(f"matrix peak: {peak:.0f} GFLOP/s in {PRECISION}, {matrix_peak(getattr(torch, other)):.0f} in {other}")
+    for size in (256, 512, 1024):
+        image, objective, book = torch.rand_like(pictures(size)[0]), ours(size), Textbook(*pictures(size))
+        assert objective.vgg is not None
+        mine, theirs = seconds(lambda: objective.at(image)), seconds(lambda: book.evaluate(image))  # noqa: B023
+        share = operations(objective.vgg, objective.size) / mine / 1e9 / peak
+        ratio = f"textbook {theirs:6.3f} s | {theirs / mine:4.2f} x as fast"
+        say(f"{size:>5} px | {mine:6.3f} s | {ratio} | {share:4.0%} of peak")
+
+
+def memory() -> None:
+    """Bytes that one evaluation adds, each in a process of its own."""
+    for size in (512, 1024):
+        theirs = child("textbook", size)[0]
+        for tile in (0, 512) if size == 1024 else (0,):
+            mine = child("ours", size, tile)[0]
+            how = f"in tiles of {tile} px" if tile else "at once"
+            say(
+                f"{size:>5} px | {mine / 1e9:.2f} GB {how} | textbook {theirs / 1e9:.2f} GB | {mine / theirs:.2f} of it"
+            )
+
+
+def growth() -> None:
+    """Time and memory per pixel from 128 to 2048 px, with a figure."""
+    sizes, rows = (128, 256, 512, 1024, 2048), []
+    for size in sizes:
+        added, took, pixels = child("ours", size)
+        rows.append((1e6 * took / pixels, added / pixels))
+        say(f"{size:>5} px | {1e6 * took / pixels:5.2f} µs a pixel | {added / pixels:5.0f} bytes a pixel")
+    figure, axes = plt.subplots(1, 2, figsize=(8, 3), layout="constrained")
+    for axis, column, label in zip(axes, zip(*rows, strict=True), ("µs per pixel", "bytes per pixel"), strict=True):
+        axis.plot(sizes, column, "o-")
+        axis.set(xscale="log", xlabel="longer side, pixels", ylabel=label, ylim=(0, 1.2 * max(column)))
+        axis.set_xticks(sizes, [str(size) for size in sizes], minor=False)
+        axis.minorticks_off()
+    figure.suptitle(f"One evaluation of losses and gradient, {PRECISION}")
+    figure.savefig(OUT / "growth.png", dpi=110)
+
+
+def large() -> None:
+    """4096 px in tiles."""
+    added, took, pixels = child("ours", 4096, 1024)
+    whole = child("ours", 1024)
+    cost = took / pixels / (whole[1] / whole[2])
+    planned = evaluation_memory(VGG(precision=PRECISION), STYLE_LAYERS, (3072, 4096), 1024)
+    say(
+        f" 4096 px in tiles of 1024 | {added / 1e9:.2f} GB, {planned / 1e9:.2f} planned | {cost:.2f} x the time a pixel"
+    )
+
+
+def race() -> None:
+    """Seconds to the least loss that the textbook has seen after 150 and after 500 evaluations at 512 px."""
+    content, style = pictures(512)
+    start = starting_image(ours(512), "noise", 0)
+    book, began = Textbook(content, style), time.perf_counter()
+    goals, least = {}, float("inf")
+    for n, loss in enumerate(book.minimize(start), 1):
+        least = min(least, loss)
+        if n in (150, 500):
+            goals[n] = (least, time.perf_counter() - began)
+        if n == 500:
+            break
+    for n, (goal, theirs) in goals.items():
+        mine, steps = min(reached(goal, steps) for steps in (20, 40, 80))
+        how = f"{mine:.0f} s, with steps={steps}" if mine < float("inf") else "never, up to steps=80"
+        say(f"loss {goal:.3g} of evaluation {n} | textbook {theirs:.0f} s | {how} | {theirs / mine:.1f} x as fast")
+
+
+def reached(goal: float, steps: int) -> tuple[float, int]:
+    """Seconds until a run from coarse to fine is at that loss at full size, everything counted from its call."""
+    began = time.perf_counter()
+    run = stylize_run(*PAIR, size=512, steps=steps, vgg=VGG(precision=PRECISION))
+    for step in run:
+        if max(step.size) == 512 and step.total <= goal:
+            return time.perf_counter() - began, steps
+    return float("inf"), steps
+
+
+def precision() -> None:
+    """The float32 loss after as many steps in bfloat16 and in float32, at 256 px."""
+    for names in PAIRS:
+        exact = style_transfer_objective(VGG(), *(load_image(name, 256) for name in names))
+        totals = [
+            exact.at(stylize(*names, size=256, steps=30, vgg=VGG(precision=p)).image).total
+            for p in ("float32", "bfloat16")
+        ]
+        say(f"{names[0]:>18} | float32 {totals[0]:.4g} | bfloat16 {totals[1]:.4g} | {totals[1] / totals[0] - 1:+.1%}")
+
+
+def child(who: str, size: int, tile: int = 0) -> tuple[int, float, int]:
+    """Bytes that the second evaluation adds at its peak, its seconds, and the image's pixels, in a fresh process."""
+    answer = subprocess.run(
+        [sys.executable, __file__, "--child", who, str(size), str(tile)], check=True, capture_output=True, text=True
+    )
+    added, took, pixels = answer.stdout.split()
+    return int(added), float(took), int(pixels)
+
+
+def in_child(who: str, size: int, tile: int) -> None:
+    image = torch.rand_like(pictures(size)[0])
+    evaluate = Textbook(*pictures(size)).evaluate if who == "textbook" else ours(size, tile or None).at
+    if size < 4096:
+        evaluate(image)
+    gc.collect()
+    Path("/proc/self/clear_refs").write_text("5")  # Linux: forget the highest mark so far
+    before = resident("VmRSS")
+    took = seconds(lambda: evaluate(image), rounds=2) if size < 4096 else timed(lambda: evaluate(image))
+    print(resident("VmHWM") - before, took, image.shape[2] * image.shape[3])
+
+
+def timed(call: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began
+
+
+def resident(key: str) -> int:
+    """A line of /proc/self/status, in bytes."""
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(key))
+    return int(line.split()[1]) * 1024
+
+
+def main(parts: list[str]) -> None:
+    OUT.mkdir(parents=True, exist_ok=True)
+    say(f"{processor()}, {torch.get_num_threads()} threads, torch {torch.__version__}, {PRECISION}")
+    for part in parts:
+        say(f"\n{part}: {globals()[part].__doc__}\n")
+        globals()[part]()
+    (OUT / "transfer.md").write_text("\n".join(lines) + "\n")
+
+
+def processor() -> str:
+    names = [
+        line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line
+    ]
+    return names[0] if names else platform.processor()
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--child"]:
+        in_child(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+    else:
+        main(sys.argv[1:] or ["evaluation", "memory", "growth", "large", "race", "precision"])
