@@ -77,15 +77,8 @@ def mark_sizes(axes: Axes, history: Sequence[Record]) -> None:
         if before.size != after.size:
             axes.axvline(after.index - 0.5, color="#888888", linestyle=":", linewidth=1)
             label = f"{max(after.size)} px"
-            axes.text(
-                after.index - 0.5,
-                1.01,
-                label,
-                transform=axes.get_xaxis_transform(),
-                va="bottom",
-                ha="center",
-                fontsize=8,
-            )
+            upright = axes.get_xaxis_transform()  # epochs across, shares of the height upwards
+            axes.text(after.index - 0.5, 1.01, label, transform=upright, va="bottom", ha="center", fontsize=8)
 
 
 def compare(images: Mapping[str, Tensor], height: float = 2.6, columns: int | None = None) -> Figure:
