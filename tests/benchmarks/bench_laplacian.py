@@ -57,7 +57,9 @@ def solve(size: int, weight: float) -> None:
     iterations: list[int] = []
     began = time.perf_counter()
     M.solve(x, weight, callback=lambda iterate: iterations.append(iterate.iteration))
-    print(f"{size:>5} px | weight {weight:>5g} | {time.perf_counter() - began:5.1f} s | {iterations[-1]} iterations")
+    took = time.perf_counter() - began
+    cost = f"{took:5.1f} s | {1e6 * took / size**2:.2f} µs/pixel"
+    print(f"{size:>5} px | weight {weight:>5g} | {cost} | {iterations[-1]} iterations")
 
 
 if __name__ == "__main__":
@@ -66,5 +68,5 @@ if __name__ == "__main__":
         against_scipy(size)
     for size in (512, 1024, 2048):
         per_pixel(size)
-    for weight in (1.0, 100.0, 1000.0):
-        solve(1024, weight)
+    for size, weight in ((1024, 1.0), (512, 100.0), (1024, 100.0), (2048, 100.0), (1024, 1000.0)):
+        solve(size, weight)
