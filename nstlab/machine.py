@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 
 import psutil
 import torch
 import torch.nn.functional as nnf
+from torch import Tensor
 
 
 def default_device() -> torch.device:
@@ -47,6 +48,7 @@ def checked_device(name: str, argument: str = "device") -> torch.device:
     return torch.device(name)
 
 
+ROUNDS = 20  # of which the least time counts: the rest is the machine's noise
 PRECISIONS: dict[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -68,7 +70,7 @@ def bfloat16_pays(device: torch.device) -> bool:
     """Whether bfloat16 is at least a tenth faster than float32: found out once.
 
     CUDA multiplies it natively from Ampere on. Among processors it takes AVX-512 BF16 or AMX, but some have the first
-    and are slower with it, so the two are timed, on a layer like those of block 3. MPS is not measured: float32.
+    and are slower with it, so the two are timed. MPS is not measured: float32.
 
     >>> bfloat16_pays(torch.device("cpu")) in (True, False)
     True
@@ -78,21 +80,21 @@ def bfloat16_pays(device: torch.device) -> bool:
     capabilities: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # older PyTorch cannot tell
     if device.type != "cpu" or not (capabilities.get("avx512_bf16") or capabilities.get("amx_bf16")):
         return False
-    seconds = {name: least_seconds(dtype) for name, dtype in PRECISIONS.items()}
+    convolve = {name: convolution(dtype) for name, dtype in PRECISIONS.items()}
+    seconds = dict.fromkeys(PRECISIONS, float("inf"))
+    for _ in range(ROUNDS):  # in turn, so that whatever else the machine does meets both alike
+        for name, call in convolve.items():
+            began = time.perf_counter()
+            call()
+            seconds[name] = min(seconds[name], time.perf_counter() - began)
     return seconds["bfloat16"] < 0.9 * seconds["float32"]
 
 
-@torch.no_grad()
-def least_seconds(dtype: torch.dtype) -> float:
-    """The least time, of some, that one convolution takes."""
+def convolution(dtype: torch.dtype) -> Callable[[], Tensor]:
+    """A convolution like those of block 3, some milliseconds long."""
     x = torch.ones(1, 256, 32, 32, dtype=dtype).to(memory_format=torch.channels_last)
     weight = torch.ones(256, 256, 3, 3, dtype=dtype).to(memory_format=torch.channels_last)
-    times = []
-    for _ in range(8):
-        began = time.perf_counter()
-        nnf.conv2d(x, weight, padding=1)
-        times.append(time.perf_counter() - began)
-    return min(times)
+    return lambda: nnf.conv2d(x, weight, padding=1)
 
 
 def free_memory(device: torch.device) -> int:

@@ -1,5 +1,7 @@
 """Approach 1 as one call: from two pictures to a pastiche."""
 
+import time
+
 import pytest
 import torch
 
@@ -129,19 +131,20 @@ def test_auto_precision_is_one_of_both_and_the_networks_is_reported():
         VGG(precision="float16")
 
 
-def test_bfloat16_is_taken_only_where_it_is_faster(monkeypatch):
-    cpu = torch.device("cpu")
+@pytest.mark.parametrize(("faster", "pays"), [("bfloat16", True), ("float32", False)])
+def test_bfloat16_is_taken_only_where_it_is_faster(faster, pays, monkeypatch):
+    def wait(dtype):
+        return lambda: time.sleep(0.002 if dtype == machine.PRECISIONS[faster] else 0.01)
+
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True}, raising=False)
-    for seconds, pays in (({torch.float32: 2.0, torch.bfloat16: 1.0}, True), ({}, False)):
-        machine.bfloat16_pays.cache_clear()
-        monkeypatch.setattr(machine, "least_seconds", lambda dtype, s=seconds: s.get(dtype, 1.0))
-        assert machine.bfloat16_pays(cpu) is pays
-        assert machine.checked_precision("auto", cpu) == ("bfloat16" if pays else "float32")
-    machine.bfloat16_pays.cache_clear()
+    monkeypatch.setattr(machine, "convolution", wait)
+    assert machine.bfloat16_pays.__wrapped__(torch.device("cpu")) is pays
+
+
+def test_nothing_is_timed_where_a_processor_lacks_bfloat16(monkeypatch):
     monkeypatch.setattr(torch.cpu, "get_capabilities", dict, raising=False)
-    monkeypatch.setattr(machine, "least_seconds", lambda dtype: pytest.fail("timed without need"))
-    assert not machine.bfloat16_pays(cpu)
-    machine.bfloat16_pays.cache_clear()
+    monkeypatch.setattr(machine, "convolution", lambda dtype: pytest.fail("timed without need"))
+    assert not machine.bfloat16_pays.__wrapped__(torch.device("cpu"))
 
 
 def test_bfloat16_ends_near_float32():
