@@ -93,6 +93,7 @@ def responses_to(vgg: VGG, image: Tensor, layer: str, tile: int | None) -> Tenso
         F = t.inside(vgg(t.look(image), layer)[layer], layer)
         if P is None:
             P = F.new_empty(1, F.shape[1], size[0] // stride(layer), size[1] // stride(layer))
+            P = P.contiguous(memory_format=torch.channels_last)  # as F is
         t.part(P, layer).copy_(F)
     assert P is not None
     return P
