@@ -104,19 +104,25 @@ class Objective:
 
         L = f(sum_t s_t(x)),    dL/dx = sum_t (ds_t/dx)^T f'(sum_t s_t)
         """
+
+        def look(tile: Tile) -> tuple[Tensor, dict[tuple[str, str], Tensor]]:
+            seen = tile.look(x).detach().requires_grad_()
+            return seen, self.read(seen, tile)
+
+        def go_back(tile: Tile, seen: Tensor, parts: dict[tuple[str, str], Tensor]) -> None:
+            tile.look(gradient).add_(torch.autograd.grad(list(parts.values()), seen, slopes)[0])
+
+        *others, last = self.tiles
         with torch.no_grad():
-            sums = self.read(self.tiles[0].look(x), self.tiles[0])
-            for tile in self.tiles[1:]:
-                for key, s in self.read(tile.look(x), tile).items():
-                    sums[key] += s
-        for s in sums.values():
-            s.requires_grad_()
+            before = [self.read(tile.look(x), tile) for tile in others]
+        seen, parts = look(last)  # with its way back, so that one tile is looked at only once
+        sums = {key: sum((b[key] for b in before), s.detach()).requires_grad_() for key, s in parts.items()}
         losses, total = self.weighed(x, sums)
         gradient, *slopes = torch.autograd.grad(total, [x, *sums.values()], materialize_grads=True)
-        for tile in self.tiles:
-            seen = tile.look(x).detach().requires_grad_()
-            parts = list(self.read(seen, tile).values())
-            tile.look(gradient).add_(torch.autograd.grad(parts, seen, slopes)[0])
+        go_back(last, seen, parts)
+        del seen, parts
+        for tile in others:
+            go_back(tile, *look(tile))
         return losses, total, gradient
 
     def read(self, seen: Tensor, tile: Tile) -> dict[tuple[str, str], Tensor]:
