@@ -167,7 +167,7 @@ def description(objective: Objective) -> str:
     size, parts = f"{objective.size[1]} x {objective.size[0]} px", len(objective.tiles)
     where = f"{objective.vgg.network} in {objective.vgg.precision} on {objective.device}"
     memory = run_memory(objective.vgg, objective.layers, objective.size, objective.tile)
-    return f"{where}, {size} {f'in {parts} parts' if parts > 1 else 'at once'}: about {memory / 1e9:.1f} GB of memory"
+    return f"{where}, {size} {f'in {parts} parts' if parts > 1 else 'at once'}: about {memory / 1e6:,.0f} MB of memory"
 
 
 def carry_out(options: argparse.Namespace) -> int:
