@@ -2,7 +2,7 @@
 
 [2] is Luan, Paris, Shechtman, Bala, "Deep Photo Style Transfer", arXiv 1703.07511, 2017. The matrix M_I in it is the
 Matting Laplacian of Levin, Lischinski, Weiss, "A Closed-Form Solution to Natural Image Matting", IEEE TPAMI 30 (2),
-2008. `stencil` computes its entries, `preconditioner` makes `solve` fast.
+2008. `stencil` computes its entries, `krylov` its largest eigenvalue and the solution of its linear systems.
 """
 
 from __future__ import annotations
@@ -10,27 +10,14 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from nstlab.preconditioner import ColorPyramid
+from nstlab.krylov import Iterate, conjugate_gradients, largest_eigenvalue
 from nstlab.stencil import OFFSETS, apply_stencil, levin_stencil
-
-LANCZOS_STEPS = 100  # at most; pictures need 10 to 30
-
-
-class Iterate(NamedTuple):
-    """One step of `MattingLaplacian.solve_steps`.
-
-    image: y so far, (1, C, H, W). residual: |x - (Id + weight M) y| / |x|, never less than |y - solution| / |x|.
-    """
-
-    iteration: int
-    image: Tensor
-    residual: float
 
 
 class MattingLaplacian:
@@ -192,33 +179,7 @@ class MattingLaplacian:
             raise ValueError(f"M.solve: residual={residual!r} and max_iterations={max_iterations!r} must be above 0.")
         if not torch.isfinite(x).all():
             raise ValueError("M.solve: x holds NaN or Inf; mend the image first, for example with torch.nan_to_num.")
-        return self.conjugate_gradients(x.detach(), weight, residual, max_iterations)
-
-    @torch.no_grad()
-    def conjugate_gradients(self, x: Tensor, weight: float, residual: float, max_iterations: int) -> Iterator[Iterate]:
-        """Preconditioned conjugate gradients on (Id + weight M) y = x from y = x, each channel with steps of its own.
-
-        r: what is missing, x - (Id + weight M) y. d: the direction of the step, z: the preconditioner's.
-        """
-        tiny = torch.finfo(x.dtype).tiny
-        scale = float(x.norm()) or 1.0
-        y, r = x[0], -weight * apply_stencil(self.planes, x[0])
-        if float(r.norm()) <= residual * scale:
-            return
-        precondition = ColorPyramid(self.image, self.planes, weight)
-        d, before = torch.zeros_like(r), torch.ones_like(r[:, :1, :1])
-        for iteration in range(1, max_iterations + 1):
-            z = precondition(r)
-            rz = dot(r, z)
-            d = torch.addcmul(z, rz / before, d)
-            before = rz.clamp(min=tiny)  # 0 in a channel that is solved
-            Ad = torch.add(d, apply_stencil(self.planes, d), alpha=weight)
-            step = rz / dot(d, Ad).clamp(min=tiny)
-            y, r = torch.addcmul(y, step, d), torch.addcmul(r, step, Ad, value=-1)
-            reached = float(r.norm()) / scale
-            yield Iterate(iteration, y[None], reached)
-            if reached <= residual:
-                return
+        return conjugate_gradients(self.image, self.planes, x.detach(), weight, residual, max_iterations)
 
     def check(self, x: Tensor, operation: str) -> None:
         """Raise ValueError unless x is (1, C, H, W) for this M's H and W, and of its type and place."""
@@ -263,35 +224,6 @@ class Energy(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         (Mx,) = ctx.saved_tensors
         return 2 * grad * Mx, None
-
-
-def largest_eigenvalue(planes: Tensor) -> float:
-    """Lanczos' method: the largest eigenvalue of M on the space of v, M v, M M v, ..., v random with a fixed seed.
-
-    In a basis of that space M is the tridiagonal matrix T. It stops where an eigenvalue of M is within 0.3 % of T's.
-    """
-    v = torch.randn(1, *planes.shape[1:], generator=torch.Generator().manual_seed(0)).to(planes)
-    v, before, beta = v / v.norm(), torch.zeros_like(v), 0.0
-    diagonal: list[float] = []
-    beside: list[float] = []
-    for _ in range(LANCZOS_STEPS):
-        w = apply_stencil(planes, v) - beta * before
-        diagonal.append(float((w * v).sum()))
-        w -= diagonal[-1] * v
-        beta = float(w.norm())
-        T = torch.diag(torch.tensor(diagonal, dtype=torch.float64))
-        T += torch.diag(torch.tensor(beside, dtype=torch.float64), -1)
-        eigenvalues, eigenvectors = torch.linalg.eigh(T)  # reads the lower half
-        if beta * abs(float(eigenvectors[-1, -1])) <= 0.003 * float(eigenvalues[-1]):
-            break
-        beside.append(beta)
-        before, v = v, w / beta
-    return min(9.0, float(eigenvalues[-1]))
-
-
-def dot(a: Tensor, b: Tensor) -> Tensor:
-    """The scalar product of each channel: (C, H, W) twice, gives (C, 1, 1)."""
-    return (a * b).sum((1, 2), keepdim=True)
 
 
 def check_content(image: Tensor) -> None:

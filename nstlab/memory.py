@@ -8,7 +8,7 @@ import torch
 
 from nstlab.machine import free_memory
 from nstlab.optimizers import MEMORY
-from nstlab.tiles import GRID, halo, stride
+from nstlab.tiles import GRID, halo, places_of
 from nstlab.vgg import VGG
 
 SMALLEST = 256  # pixels a side that a tile chosen here has at least: smaller ones are mostly halo
@@ -34,7 +34,7 @@ def evaluation_memory(vgg: VGG, layers: Iterable[str], size: tuple[int, int], ti
     for layer in computed:
         weight = vgg.convolution(layer).weight
         pooled = weight.shape[1] if layer.endswith("_1") and layer != computed[0] else 0  # the input of a new block
-        numbers += (H // stride(layer)) * (W // stride(layer)) * (weight.shape[0] + pooled)
+        numbers += places_of(layer, (H, W)) * (weight.shape[0] + pooled)
     return int(WORKSPACE * numbers * weight.element_size())
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from nstlab.laplacian import MattingLaplacian
 from nstlab.losses import content_loss, equal_weights, gram_matrix, layer_style_loss
 from nstlab.objective import Objective, SumTerm, Term
-from nstlab.tiles import Tile, halo, stride, tiles
+from nstlab.tiles import Tile, halo, places_of, stride, tiles
 from nstlab.vgg import VGG
 
 CONTENT_LAYER = "conv4_2"
@@ -108,15 +108,6 @@ def mean_gram_matrices(vgg: VGG, image: Tensor, layers: Iterable[str], tile: int
         for layer, F in vgg(t.look(image), names).items():
             A[layer] = gram_matrix(t.inside(F, layer)) / places_of(layer, size) + A[layer]
     return A
-
-
-def places_of(layer: str, size: tuple[int, int]) -> int:
-    """M_l: the places of a layer, for an image of size (H, W).
-
-    >>> places_of("conv4_2", (64, 48))
-    48
-    """
-    return (size[0] // stride(layer)) * (size[1] // stride(layer))
 
 
 def exact_factor(vgg: VGG, size: tuple[int, int], content_layer: str = CONTENT_LAYER) -> int:

@@ -95,6 +95,15 @@ def stride(layer: str) -> int:
     return 2 ** (int(layer[4]) - 1)
 
 
+def places_of(layer: str, size: tuple[int, int]) -> int:
+    """M_l: the places of a layer, for an image of size (H, W).
+
+    >>> places_of("conv4_2", (64, 48))
+    48
+    """
+    return (size[0] // stride(layer)) * (size[1] // stride(layer))
+
+
 def halo(vgg: VGG, layers: Iterable[str]) -> int:
     """How far beyond its own 16x16 pixels a response of these layers looks, up to the next line of the grid.
 
