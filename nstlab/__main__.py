@@ -19,8 +19,9 @@ from nstlab.memory import run_memory
 from nstlab.objective import Objective
 from nstlab.optimize import NAMED_STARTS, OPTIMIZERS, DivergenceError, Run, finish
 from nstlab.plots import figure_formats, plot_losses, save_figure
+from nstlab.pooling import POOLINGS
 from nstlab.transfer import STEPS, photorealize_run, stylize_run
-from nstlab.vgg import POOLINGS, VGG
+from nstlab.vgg import VGG
 
 
 class Parser(argparse.ArgumentParser):

@@ -8,8 +8,6 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-CHUNK = 1 << 19  # numbers that are widened at a time, so that they stay in a processor's cache
-
 
 def widened(F: Tensor) -> Tensor:
     """F in float32, unless it is as wide already.
@@ -23,8 +21,8 @@ def widened(F: Tensor) -> Tensor:
 class SelfProduct(torch.autograd.Function):
     """G = F F^T, for F (B, N, M), and as G is symmetric, dL/dF = (dL/dG + dL/dG^T) F.
 
-    Products of two bfloat16 numbers are exact in float32, so G is as good as float32 can add. autograd alone would
-    keep a wide copy of F and multiply twice on the way back.
+    autograd alone would multiply twice on the way back, and answer in another layout than F's, which makes the sum
+    with what comes from deeper layers ten times as slow.
 
     >>> SelfProduct.apply(torch.ones(1, 2, 9, dtype=torch.bfloat16))
     tensor([[[9., 9.],
@@ -34,17 +32,29 @@ class SelfProduct(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, F: Tensor) -> Tensor:
         ctx.save_for_backward(F)
-        if F.dtype not in (torch.bfloat16, torch.float16):
-            return F @ F.transpose(1, 2)
-        B, N, M = F.shape
-        G = torch.zeros(B, N, N, device=F.device)
-        for part in F.split(max(1, CHUNK // (B * N)) if F.device.type == "cpu" else M, dim=2):
-            wide = part.float()
-            G.baddbmm_(wide, wide.transpose(1, 2))
-        return G
+        if F.dtype == torch.bfloat16 and F.device.type == "cpu":
+            return torch.stack([product_in_two_parts(f) for f in F])
+        wide = widened(F)
+        return wide @ wide.transpose(1, 2)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, D: Tensor) -> Tensor:
         (F,) = ctx.saved_tensors
-        return (D + D.transpose(1, 2)).to(F.dtype) @ F
+        return (F.transpose(1, 2) @ (D + D.transpose(1, 2)).to(F.dtype)).transpose(1, 2)
+
+
+def product_in_two_parts(F: Tensor) -> Tensor:
+    """F F^T of a bfloat16 matrix, in float32: seven times as fast as with a wide copy of F, and nearly as exact.
+
+        G = high + low,    high = round(F F^T),    low = round(F F^T - high)
+
+    A processor multiplies bfloat16 exactly and adds in float32, but hands the sum out rounded to 8 bits. Asked for what
+    the rounding took away it gives 8 bits more.
+
+    >>> F = torch.rand(8, 999).bfloat16()
+    >>> torch.allclose(product_in_two_parts(F), F.float() @ F.float().T, rtol=3e-5)
+    True
+    """
+    high = F @ F.T
+    return high.float() + torch.addmm(high, F, F.T, beta=-1).float()

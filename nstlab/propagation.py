@@ -18,6 +18,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.grad import conv2d_input
 
+from nstlab.pooling import Pooling
+
 Reader = tuple[int, Callable[[Tensor], Tensor]]  # the number of a layer, and what is made of its responses
 
 
@@ -27,20 +29,19 @@ class Layer(NamedTuple):
     weight: Tensor
     bias: Tensor
     padding: int
-    pool: Callable[[Tensor], Tensor] | None
+    pooling: Pooling | None
 
     def forward(self, F: Tensor) -> Tensor:
         """F_l from F_l-1."""
-        return nnf.conv2d(self.pool(F) if self.pool else F, self.weight, self.bias, padding=self.padding).relu_()
+        pooled = self.pooling.forward(F) if self.pooling else F
+        return nnf.conv2d(pooled, self.weight, self.bias, padding=self.padding).relu_()
 
     def back(self, F: Tensor, d: Tensor) -> Tensor:
         """dL/dF_l-1, a new tensor, from F_l-1 and d_l = dL/dx_l."""
-        if self.pool is None:
+        if self.pooling is None:
             return conv2d_input(F.shape, self.weight, d, padding=self.padding)
-        with torch.enable_grad():
-            F = F.detach().requires_grad_()
-            pooled = self.pool(F)
-        return torch.autograd.grad(pooled, F, conv2d_input(pooled.shape, self.weight, d, padding=self.padding))[0]
+        pooled = (*F.shape[:2], F.shape[2] // 2, F.shape[3] // 2)
+        return self.pooling.back(F, conv2d_input(pooled, self.weight, d, padding=self.padding))
 
 
 class Reading(torch.autograd.Function):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Collection, Iterable, Sequence
-from functools import partial
 from pathlib import Path
 
 import safetensors.torch
@@ -21,12 +20,9 @@ from nstlab.filters import DATA, Filters, layer_names, load_filters
 from nstlab.half import widened
 from nstlab.images import load_image, samples
 from nstlab.machine import PRECISIONS, checked_precision, default_device
+from nstlab.pooling import POOLINGS
 from nstlab.propagation import Layer, Reading
 
-POOLINGS: dict[str, Callable[[Tensor], Tensor]] = {
-    "avg": partial(nnf.avg_pool2d, kernel_size=2),
-    "max": partial(nnf.max_pool2d, kernel_size=2),
-}
 PADDINGS = ("reflect", "zeros")
 MEAN_RESPONSES = DATA / "vgg16_mean_responses.safetensors"
 MEAN_RESPONSE_SIZE = 256  # longer side in pixels of the photographs that the mean responses are taken over
@@ -141,9 +137,9 @@ class VGG(nn.Module):
     def layer(self, name: str) -> Layer:
         """One layer, ready to be run; the first finds its input padded already if the network reflects it."""
         convolution, first = self.convolution(name), name == self.layers[0]
-        pool = POOLINGS[self.pooling] if name.endswith("_1") and not first else None
+        pooling = POOLINGS[self.pooling] if name.endswith("_1") and not first else None
         padded = first and self.padding == "reflect"
-        return Layer(convolution.weight, convolution.get_parameter("bias"), 0 if padded else 1, pool)
+        return Layer(convolution.weight, convolution.get_parameter("bias"), 0 if padded else 1, pooling)
 
     @torch.no_grad()
     def scale(self, responses: dict[str, Tensor]) -> None:

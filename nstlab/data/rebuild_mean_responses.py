@@ -7,7 +7,8 @@ Run it again whenever the filters, the photographs or the network's forward pass
 
 import safetensors.torch
 
-from nstlab.vgg import MEAN_RESPONSES, PADDINGS, POOLINGS, VGG, mean_responses, photographs
+from nstlab.pooling import POOLINGS
+from nstlab.vgg import MEAN_RESPONSES, PADDINGS, VGG, mean_responses, photographs
 
 if __name__ == "__main__":
     table = {
