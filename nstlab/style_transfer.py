@@ -29,6 +29,7 @@ def style_transfer_objective(
     exact: bool = False,
     per_layer: bool = False,
     photorealism_weight: float = 0.0,
+    emphasis: float = 1.0,
     tile: int | None = None,
 ) -> Objective:
     """Approach 1, equation 4, and with a photorealism_weight approach 2, equation 6.
@@ -42,6 +43,9 @@ def style_transfer_objective(
     equation 5, so that one setting looks alike at every size; exact=True takes the equations as printed, sums, so that
     the three weights are alpha, beta and lambda. per_layer=True makes each layer's w_l E_l a term of its own.
 
+    emphasis: how many times the content term counts. Seen at twice the size, the same strokes are about twice as far
+    from the content image; a coarse stage that knows this leaves the next one less to mend.
+
     tile: longest side in pixels, a multiple of 16, of the parts that the network looks at one after the other. Losses
     and gradient are the same, at half as much time again and in the memory of one part. None: all at once.
 
@@ -54,7 +58,7 @@ def style_transfer_objective(
     size = (content.shape[2], content.shape[3])
     P = responses_to(vgg, content, content_layer, tile)
     A = mean_gram_matrices(vgg, style, style_layers, tile)
-    places = 1 if exact else P.numel()
+    places = (1 if exact else P.numel()) / emphasis
     pixels = 1 if exact else size[0] * size[1]
 
     def content_part(layer: str, F: Tensor, tile: Tile) -> Tensor:

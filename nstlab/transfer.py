@@ -84,6 +84,7 @@ def stylize_run(
             style_weight,
             photorealism_weight=photorealism_weight,
             exact=exact,
+            emphasis=1 if exact else levels[-1][0] / longer_side,
             tile=tile,
         )
 
@@ -111,6 +112,8 @@ def stylize(
     size: bound of the longer side in pixels, of both images; they may differ in shape.
     steps: optimizer steps at full size; coarser sizes get more, see `pyramid`. coarse_to_fine=False: one size only.
     content_weight, style_weight: weights of the mean of equation 1 and of equation 3, which look alike at every size.
+        At half the size on the way the content term counts twice, at a quarter four times: see `emphasis` in
+        `style_transfer_objective`.
     photorealism_weight: weight of the mean over pixels of equation 5: equation 6 from the start. 0 leaves it out.
     exact: take the weights as alpha, beta and lambda of the equations as printed, sums, and print the factor.
     vgg: a `VGG`, by default VGG-16 with average pooling and precision="auto". optimizer: "lbfgs" or "adam".
