@@ -15,6 +15,7 @@ from nstlab.preconditioner import ColorPyramid
 from nstlab.stencil import apply_stencil
 
 LANCZOS_STEPS = 100  # at most; pictures need 10 to 30
+FEWEST_STEPS = 20  # before that the start may hold so little of the last eigenvector that the one before looks largest
 
 
 class Iterate(NamedTuple):
@@ -67,7 +68,7 @@ def largest_eigenvalue(planes: Tensor) -> float:
     v, before, beta = v / v.norm(), torch.zeros_like(v), 0.0
     diagonal: list[float] = []
     beside: list[float] = []
-    for _ in range(LANCZOS_STEPS):
+    for step in range(1, LANCZOS_STEPS + 1):
         w = apply_stencil(planes, v) - beta * before
         diagonal.append(float((w * v).sum()))
         w -= diagonal[-1] * v
@@ -75,7 +76,8 @@ def largest_eigenvalue(planes: Tensor) -> float:
         T = torch.diag(torch.tensor(diagonal, dtype=torch.float64))
         T += torch.diag(torch.tensor(beside, dtype=torch.float64), -1)
         eigenvalues, eigenvectors = torch.linalg.eigh(T)  # reads the lower half
-        if beta * abs(float(eigenvectors[-1, -1])) <= 0.003 * float(eigenvalues[-1]):
+        distance = beta * abs(float(eigenvectors[-1, -1])) / float(eigenvalues[-1])
+        if distance <= 1e-6 or (distance <= 0.003 and step >= FEWEST_STEPS):
             break
         beside.append(beta)
         before, v = v, w / beta

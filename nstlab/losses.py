@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from nstlab.half import SelfProduct, widened
+from nstlab.half import SelfProduct, SquaredDistance
 
 
 def content_loss(F: Tensor, P: Tensor) -> Tensor:
@@ -31,7 +31,7 @@ def content_loss(F: Tensor, P: Tensor) -> Tensor:
             f"content_loss compares place by place: F is {tuple(F.shape)} and P is {tuple(P.shape)}, but they must "
             f"have one shape. Bring both images to one size before they go through the network."
         )
-    return (widened(F) - widened(P)).square().sum() / 2
+    return SquaredDistance.apply(F, P) / 2
 
 
 def gram_matrix(F: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 import pymatting
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -55,6 +55,7 @@ def test_it_is_exact_where_all_colors_lie_on_one_line_and_a_covariance_has_no_in
     assert dense(MattingLaplacian(ramp, dtype=torch.float64))[0, 0].item() == pytest.approx(expected, rel=1e-9)
 
 
+@example(H=3, W=8, seed=8, kind=0)  # the start holds little of the last eigenvector
 @settings(max_examples=25, deadline=None)
 @given(H=st.integers(3, 12), W=st.integers(3, 12), seed=st.integers(0, 2**31), kind=st.integers(0, 5))
 def test_it_is_symmetric_its_rows_sum_to_0_and_its_eigenvalues_lie_between_0_and_9(H, W, seed, kind):

@@ -8,7 +8,6 @@ to out/bench/transfer.md, and of `growth` a figure besides.
 
 from __future__ import annotations
 
-import gc
 import platform
 import subprocess
 import sys
@@ -35,7 +34,8 @@ PAIR = ("chenonceau_river", "starry_night")
 PAIRS = (PAIR, ("red_panda", "composition_viii"), ("neuschwanstein", "great_wave"), ("astronaut", "night_cafe"))
 PRECISION = checked_precision("auto", torch.device("cpu"))
 ROUNDS = 5
-PLAN = (80, 60, 40, 200)  # steps at 64, 128, 256 and 512 px
+TILE = 2048  # of the picture of 4096 px
+PLAN = (80, 60, 20, 250)  # steps at 64, 128, 256 and 512 px
 lines: list[str] = []
 
 
@@ -96,7 +96,7 @@ def evaluation() -> None:
 
 
 def memory() -> None:
-    """Bytes that one evaluation adds, each in a process of its own."""
+    """Bytes that network, targets and evaluations take, each in a process of its own."""
     for size in (512, 1024):
         theirs = child("textbook", size)[0]
         for tile in (0, 512) if size == 1024 else (0,):
@@ -126,12 +126,12 @@ def growth() -> None:
 
 def large() -> None:
     """4096 px in tiles."""
-    added, took, pixels = child("ours", 4096, 1536)
+    added, took, pixels = child("ours", 4096, TILE)
     whole = child("ours", 1024)
     cost = took / pixels / (whole[1] / whole[2])
-    planned = evaluation_memory(VGG(precision=PRECISION), STYLE_LAYERS, (3072, 4096), 1536)
+    planned = evaluation_memory(VGG(precision=PRECISION), STYLE_LAYERS, (3072, 4096), TILE)
     say(
-        f" 4096 px in tiles of 1536 | {added / 1e9:.2f} GB, {planned / 1e9:.2f} planned | {cost:.2f} x the time a pixel"
+        f" 4096 px in tiles of {TILE} | {added / 1e9:.2f} GB, {planned / 1e9:.2f} planned | {cost:.2f} x the time a pixel"
     )
 
 
@@ -176,7 +176,7 @@ def precision() -> None:
 
 
 def child(who: str, size: int, tile: int = 0) -> tuple[int, float, int]:
-    """Bytes that the second evaluation adds at its peak, its seconds, and the image's pixels, in a fresh process."""
+    """Bytes that network, targets and evaluations add at their peak, seconds, and pixels, in a fresh process."""
     answer = subprocess.run(
         [sys.executable, __file__, "--child", who, str(size), str(tile)], check=True, capture_output=True, text=True
     )
@@ -185,21 +185,13 @@ def child(who: str, size: int, tile: int = 0) -> tuple[int, float, int]:
 
 
 def in_child(who: str, size: int, tile: int) -> None:
-    image = torch.rand_like(pictures(size)[0])
-    evaluate = Textbook(*pictures(size)).evaluate if who == "textbook" else ours(size, tile or None).at
-    if size < 4096:
-        evaluate(image)
-    gc.collect()
-    Path("/proc/self/clear_refs").write_text("5")  # Linux: forget the highest mark so far
+    content, style = pictures(size)
+    image = torch.rand_like(content)
     before = resident("VmRSS")
-    took = seconds(lambda: evaluate(image), rounds=2) if size < 4096 else timed(lambda: evaluate(image))
+    Path("/proc/self/clear_refs").write_text("5")  # Linux: forget the highest mark so far
+    evaluate = Textbook(content, style).evaluate if who == "textbook" else ours(size, tile or None).at
+    took = seconds(lambda: evaluate(image), rounds=1 if size > 2048 else 3)
     print(resident("VmHWM") - before, took, image.shape[2] * image.shape[3])
-
-
-def timed(call: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    call()
-    return time.perf_counter() - began
 
 
 def resident(key: str) -> int:
