@@ -48,7 +48,8 @@ def gram_matrix(F: Tensor) -> Tensor:
     """
     if F.ndim != 4:
         raise ValueError(f"gram_matrix takes responses of shape (B, N, h, w), it was given {tuple(F.shape)}.")
-    return SelfProduct.apply(F.flatten(2))
+    places_last = F.permute(0, 2, 3, 1).flatten(1, 2).transpose(1, 2)  # in channels-last layout, also of a tile's part
+    return SelfProduct.apply(places_last)
 
 
 def mean_gram_matrix(F: Tensor) -> Tensor:

@@ -34,7 +34,8 @@ class Tile(NamedTuple):
     def inside(self, F: Tensor, layer: str) -> Tensor:
         """Of the responses to what it looks at those that it answers for, without the halo's."""
         rows, columns = within(self.rows, self.seen_rows), within(self.columns, self.seen_columns)
-        return F[..., scaled(rows, stride(layer)), scaled(columns, stride(layer))]
+        places = F.permute(0, 2, 3, 1)  # the derivative then has F's layout, and can be added without a detour
+        return places[:, scaled(rows, stride(layer)), scaled(columns, stride(layer))].permute(0, 3, 1, 2)
 
     def part(self, P: Tensor, layer: str) -> Tensor:
         """Its part of the responses of a layer to the whole image."""

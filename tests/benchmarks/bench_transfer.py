@@ -130,9 +130,8 @@ def large() -> None:
     whole = child("ours", 1024)
     cost = took / pixels / (whole[1] / whole[2])
     planned = evaluation_memory(VGG(precision=PRECISION), STYLE_LAYERS, (3072, 4096), TILE)
-    say(
-        f" 4096 px in tiles of {TILE} | {added / 1e9:.2f} GB, {planned / 1e9:.2f} planned | {cost:.2f} x the time a pixel"
-    )
+    room = f"{added / 1e9:.2f} GB, {planned / 1e9:.2f} planned for the evaluation"
+    say(f" 4096 px in tiles of {TILE} | {room} | {cost:.2f} x the time a pixel")
 
 
 def race() -> None:
