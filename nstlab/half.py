@@ -21,9 +21,9 @@ def widened(F: Tensor) -> Tensor:
 
 
 class SquaredDistance(torch.autograd.Function):
-    """sum_ij (F_ij - P_ij)^2 of two tensors of one shape, (B, N, h, w), and dL/dF = 2 D (F - P), D = dL/dsum.
+    """sum_ij (F_ij - P_ij)^2 of two tensors of one shape, (B, N, h, w) or (N, M), and dL/dF = 2 D (F - P), D = dL/dsum.
 
-    autograd alone would keep four wide copies of F. P is a target: it gets no derivative.
+    dL/dP is its negative. autograd alone would keep four wide copies of F.
 
     >>> SquaredDistance.apply(torch.ones(1, 2, 3, 3, dtype=torch.bfloat16), torch.zeros(1, 2, 3, 3))
     tensor(18.)
@@ -32,15 +32,17 @@ class SquaredDistance(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, F: Tensor, P: Tensor) -> Tensor:
         ctx.save_for_backward(F, P)
-        rows = max(1, CHUNK * F.shape[2] // max(1, F.numel()))
-        parts = zip(F.split(rows, dim=2), P.split(rows, dim=2), strict=True)
+        down = max(0, F.ndim - 2)  # row by row
+        rows = max(1, CHUNK * F.shape[down] // max(1, F.numel()))
+        parts = zip(F.split(rows, down), P.split(rows, down), strict=True)
         return torch.stack([(widened(f) - widened(p)).square().sum() for f, p in parts]).sum()
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, D: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, D: Tensor) -> tuple[Tensor, Tensor | None]:
         F, P = ctx.saved_tensors
-        return (F - P).mul_(2 * D), None
+        by_F = (F - P).mul_(2 * D)
+        return by_F, -by_F if ctx.needs_input_grad[1] else None
 
 
 class SelfProduct(torch.autograd.Function):

@@ -28,6 +28,13 @@ def test_content_loss_is_equation_1_by_naive_loop():
     torch.testing.assert_close(content_loss(F, P), naive)
 
 
+def test_content_loss_compares_both_ways_and_takes_matrices_too():
+    F, P = responses(0).requires_grad_(), responses(1).requires_grad_()
+    by_F, by_P = torch.autograd.grad(content_loss(F, P), [F, P])
+    torch.testing.assert_close((by_F, by_P), ((F - P).detach(), (P - F).detach()))
+    torch.testing.assert_close(content_loss(F.flatten(2)[0], P.flatten(2)[0]), content_loss(F, P))
+
+
 def test_gram_matrix_is_equation_2_by_naive_loop():
     F = responses(0)
     G = gram_matrix(F)
