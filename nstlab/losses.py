@@ -19,8 +19,8 @@ def content_loss(F: Tensor, P: Tensor) -> Tensor:
 
         L_content = 1/2 sum_ij (F_ij - P_ij)^2
 
-    F, P: responses of one layer, both (B, N, h, w). Gives a scalar: a sum over places, so it grows with the picture.
-    Raises ValueError where the shapes differ.
+    F, P: responses of one layer, both (B, N, h, w) or (N, M). Gives a scalar: a sum over places, so it grows with
+    the picture. Raises ValueError where the shapes differ.
 
     >>> import torch
     >>> content_loss(torch.ones(1, 2, 3, 3), torch.zeros(1, 2, 3, 3))

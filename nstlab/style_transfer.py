@@ -43,8 +43,8 @@ def style_transfer_objective(
     equation 5, so that one setting looks alike at every size; exact=True takes the equations as printed, sums, so that
     the three weights are alpha, beta and lambda. per_layer=True makes each layer's w_l E_l a term of its own.
 
-    emphasis: how many times the content term counts. Seen at twice the size, the same strokes are about twice as far
-    from the content image; a coarse stage that knows this leaves the next one less to mend.
+    emphasis: how many times the content term counts; its loss includes it. Seen at twice the size, the same strokes are
+    about twice as far from the content image; a coarse stage that knows this leaves the next one less to mend.
 
     tile: longest side in pixels, a multiple of 16, of the parts that the network looks at one after the other. Losses
     and gradient are the same, at half as much time again and in the memory of one part. None: all at once.
@@ -58,11 +58,11 @@ def style_transfer_objective(
     size = (content.shape[2], content.shape[3])
     P = responses_to(vgg, content, content_layer, tile)
     A = mean_gram_matrices(vgg, style, style_layers, tile)
-    places = (1 if exact else P.numel()) / emphasis
+    places = 1 if exact else P.numel()
     pixels = 1 if exact else size[0] * size[1]
 
     def content_part(layer: str, F: Tensor, tile: Tile) -> Tensor:
-        return content_loss(F, tile.part(P, layer)) / places
+        return emphasis * content_loss(F, tile.part(P, layer)) / places
 
     def style_part(layer: str, F: Tensor, tile: Tile) -> Tensor:
         return gram_matrix(F) / places_of(layer, size)

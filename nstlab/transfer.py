@@ -113,7 +113,7 @@ def stylize(
     steps: optimizer steps at full size; coarser sizes get more, see `pyramid`. coarse_to_fine=False: one size only.
     content_weight, style_weight: weights of the mean of equation 1 and of equation 3, which look alike at every size.
         At half the size on the way the content term counts twice, at a quarter four times: see `emphasis` in
-        `style_transfer_objective`.
+        `style_transfer_objective`. With exact=True it counts once everywhere.
     photorealism_weight: weight of the mean over pixels of equation 5: equation 6 from the start. 0 leaves it out.
     exact: take the weights as alpha, beta and lambda of the equations as printed, sums, and print the factor.
     vgg: a `VGG`, by default VGG-16 with average pooling and precision="auto". optimizer: "lbfgs" or "adam".

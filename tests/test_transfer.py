@@ -35,6 +35,17 @@ def test_the_default_weights_mix_alike_at_every_size():
     assert 0.5 < share[64] / share[192] < 2
 
 
+@pytest.mark.parametrize(("exact", "times"), [(False, [2, 1]), (True, [1, 1])])
+def test_the_content_counts_twice_at_half_the_size_unless_the_equation_is_exact(exact, times):
+    vgg = VGG()
+    stages = stylize_run("horses", "great_wave", size=128, steps=1, vgg=vgg, exact=exact).objectives
+    for objective, n in zip(stages, times, strict=True):
+        plain = style_transfer_objective(vgg, *objective.images.values(), exact=exact)
+        x = torch.rand(1, 3, *objective.size)
+        assert objective.at(x).losses["content"] == pytest.approx(n * plain.at(x).losses["content"], rel=1e-4)
+        assert objective.at(x).losses["style"] == pytest.approx(plain.at(x).losses["style"], rel=1e-4)
+
+
 def test_the_exact_equation_prints_its_factor(capsys):
     stylize("horses", "great_wave", size=64, steps=0, coarse_to_fine=False, content_weight=1e-3, exact=True)
     factor = 512 * (41 // 8) * (64 // 8)
