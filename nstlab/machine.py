@@ -48,10 +48,6 @@ def checked_device(name: str, argument: str = "device") -> torch.device:
     return torch.device(name)
 
 
-# Large memory pages, which PyTorch asks for if it finds this at its first tensor: handing out small ones took an eighth
-# of an evaluation at 1024 px, and a quarter at 2048
-os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
-
 ROUNDS = 20  # of which the least time counts: the rest is the machine's noise
 PRECISIONS: dict[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 

@@ -55,17 +55,18 @@ class Reading(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, layers: Sequence[Layer], readers: Sequence[Reader]) -> tuple[Tensor, ...]:
         F, read = walk(x, layers, readers, keep=ctx.needs_input_grad[0])
-        ctx.layers, ctx.readers, ctx.F, ctx.read = layers, readers, F, read
-        ctx.save_for_backward(x, *(F[l] for l, _ in readers if F))  # autograd watches that nobody changes these
+        ctx.layers, ctx.readers, ctx.F = layers, readers, F
+        ctx.save_for_backward(x, *read)  # autograd watches that nobody changes these, which may be responses themselves
         ctx.set_materialize_grads(False)
         return tuple(r.detach() for r in read)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *asked: Tensor | None) -> tuple[Tensor | None, None, None]:
-        x, *_ = ctx.saved_tensors
-        F, read = (ctx.F, ctx.read) if ctx.F else walk(x, ctx.layers, ctx.readers, keep=True)
-        ctx.F, ctx.read = {}, []  # given up on the way; a second way back would compute them again
+        x, *read = ctx.saved_tensors
+        F, ctx.F = ctx.F, {}  # given up on the way; a second way back computes them again
+        if not F:
+            F, read = walk(x, ctx.layers, ctx.readers, keep=True)
         pairs = [(l, r, D) for (l, _), r, D in zip(ctx.readers, read, asked, strict=True) if D is not None]
         d: Tensor | None = None
         for l in reversed(range(len(ctx.layers))):

@@ -11,7 +11,7 @@ from nstlab.history import save_losses
 from nstlab.images import load_image, resize
 from nstlab.objective import Objective, Term
 from nstlab.optimize import DivergenceError, Run, carried, optimize
-from nstlab.optimizers import LBFGS, Adam, Descent
+from nstlab.optimizers import LBFGS, Adam, Descent, color_scale
 from nstlab.style_transfer import exact_factor, style_transfer_objective
 from nstlab.vgg import VGG
 
@@ -71,6 +71,33 @@ def test_lbfgs_evaluates_no_point_twice_and_every_point_lies_in_the_range(transf
     assert len(counting.images) <= 16
     assert not any(torch.equal(a, b) for a, b in itertools.combinations(counting.images, 2))
     assert all(x.min() >= 0 and x.max() <= 1 for x in counting.images)
+
+
+def test_the_color_scale_takes_changes_of_the_gradient_to_steps():
+    S, Y = (A @ A.mT for A in torch.randn(2, 3, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0)))
+    C = color_scale(S, Y)
+    torch.testing.assert_close(C @ Y @ C, S, rtol=0, atol=0.02 * S.norm().item())
+    assert torch.linalg.eigvalsh(C).min() > 0
+
+
+def test_the_color_scale_is_positive_where_a_color_never_moves():
+    red = torch.diag(torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64))
+    assert 0 < torch.linalg.eigvalsh(color_scale(red, 4 * red)).min() < 1
+
+
+@pytest.mark.parametrize("tint", [1.0, 0.0])
+def test_lbfgs_finds_out_that_brightness_is_curved_more_than_tint(tint):
+    mixing = tint * torch.eye(3) + 100  # without tint: a color's share does not matter, only the sum
+    rough = torch.linspace(1, 30, 400).view(1, 1, 20, 20)
+
+    def loss(x: Tensor, _: object) -> Tensor:
+        d = rough * (x - 0.3)
+        return (d * torch.einsum("cd,bdhw->bchw", mixing, d)).sum()
+
+    counting = Counting(Objective({"colors": Term(loss)}, {"colors": 1.0}, (20, 20)))
+    start = torch.rand(1, 3, 20, 20, generator=torch.Generator().manual_seed(0))
+    totals = [point.total for point in itertools.islice(LBFGS(counting, start), 75)]
+    assert totals[-1] < 5e-6 * totals[0] and len(counting.images) <= 85
 
 
 @pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
