@@ -1,4 +1,4 @@
-"""The two poolings, 2x2 to 1: their way forward, and their way back."""
+"""The two poolings, 2x2 to 1: their way forward, and their way back, through the ReLU below them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,23 @@ from torch import Tensor
 
 
 class Pooling(NamedTuple):
-    """forward: from responses F, (B, N, h, w), to the pooled ones, (B, N, h // 2, w // 2); back: from F and dL/dpooled
-    to dL/dF. A last row or column that fills no cell of 2x2 is left out, so its derivative is 0.
+    """forward: from responses F, (B, N, h, w), to the pooled ones, (B, N, h // 2, w // 2).
+
+    back(F, d, out): from F and d = dL/dpooled to dL/dx = [F > 0] dL/dF, x before the ReLU, written to `out`, which may
+    be F. A last row or column that fills no cell of 2x2 is left out, so its derivative is 0.
     """
 
     forward: Callable[[Tensor], Tensor]
-    back: Callable[[Tensor, Tensor], Tensor]
+    back: Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+def masked(d: Tensor, F: Tensor, out: Tensor) -> Tensor:
+    """[F > 0] d, the way back through a ReLU, written to `out`, which may be d or F.
+
+    >>> masked(torch.tensor([1.0, 2.0]), torch.tensor([0.0, 3.0]), torch.empty(2))
+    tensor([0., 2.])
+    """
+    return torch.ops.aten.threshold_backward.grad_input(d, F, 0, grad_input=out)
 
 
 def mean(F: Tensor) -> Tensor:
@@ -28,16 +39,22 @@ def mean(F: Tensor) -> Tensor:
     return nnf.avg_pool2d(F, 2)
 
 
-def mean_back(F: Tensor, d: Tensor) -> Tensor:
-    """A quarter to each of the four, written out: eight times as fast as autograd.
+def mean_back(F: Tensor, d: Tensor, out: Tensor) -> Tensor:
+    """A quarter to each of the four that respond.
 
-    >>> mean_back(torch.zeros(1, 1, 2, 3), torch.tensor([[[[8.0]]]]))
-    tensor([[[[2., 2., 0.],
+    >>> F = torch.tensor([[[[1.0, 0.0, 1.0], [1.0, 1.0, 1.0]]]])
+    >>> mean_back(F, torch.tensor([[[[8.0]]]]), F)
+    tensor([[[[2., 0., 0.],
               [2., 2., 0.]]]])
     """
-    d = nnf.interpolate(d / 4, scale_factor=2, mode="nearest")
-    below, right = F.shape[2] - d.shape[2], F.shape[3] - d.shape[3]
-    return nnf.pad(d, (0, right, 0, below)) if below or right else d
+    h, w = d.shape[2:]
+
+    def cells(A: Tensor) -> Tensor:
+        return A[..., : 2 * h, : 2 * w].unflatten(3, (w, 2)).unflatten(2, (h, 2))  # (B, N, h, 2, w, 2)
+
+    masked((d / 4)[:, :, :, None, :, None].expand_as(cells(F)), cells(F), cells(out))
+    out[..., 2 * h :, :], out[..., 2 * w :] = 0, 0
+    return out
 
 
 def maximum(F: Tensor) -> Tensor:
@@ -49,17 +66,18 @@ def maximum(F: Tensor) -> Tensor:
     return nnf.max_pool2d(F, 2)
 
 
-def maximum_back(F: Tensor, d: Tensor) -> Tensor:
-    """All of it to the largest; among equals to the first.
+def maximum_back(F: Tensor, d: Tensor, out: Tensor) -> Tensor:
+    """All of it to the largest, if it responds; among equals to the first.
 
-    >>> maximum_back(torch.tensor([[[[1.0, 6.0], [3.0, 6.0]]]]), torch.tensor([[[[8.0]]]]))
+    >>> F = torch.tensor([[[[1.0, 6.0], [3.0, 6.0]]]])
+    >>> maximum_back(F, torch.tensor([[[[8.0]]]]), F)
     tensor([[[[0., 8.],
               [0., 0.]]]])
     """
     with torch.enable_grad():
-        F = F.detach().requires_grad_()
-        pooled = maximum(F)
-    return torch.autograd.grad(pooled, F, d)[0]
+        leaf = F.detach().requires_grad_()
+        pooled = maximum(leaf)
+    return masked(torch.autograd.grad(pooled, leaf, d)[0], F, out)
 
 
 POOLINGS = {"avg": Pooling(mean, mean_back), "max": Pooling(maximum, maximum_back)}

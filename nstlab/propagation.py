@@ -16,9 +16,8 @@ import torch
 import torch.nn.functional as nnf
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.nn.grad import conv2d_input
 
-from nstlab.pooling import Pooling
+from nstlab.pooling import Pooling, masked
 
 Reader = tuple[int, Callable[[Tensor], Tensor]]  # the number of a layer, and what is made of its responses
 
@@ -36,12 +35,9 @@ class Layer(NamedTuple):
         pooled = self.pooling.forward(F) if self.pooling else F
         return nnf.conv2d(pooled, self.weight, self.bias, padding=self.padding).relu_()
 
-    def back(self, F: Tensor, d: Tensor) -> Tensor:
-        """dL/dF_l-1, a new tensor, from F_l-1 and d_l = dL/dx_l."""
-        if self.pooling is None:
-            return conv2d_input(F.shape, self.weight, d, padding=self.padding)
-        pooled = (*F.shape[:2], F.shape[2] // 2, F.shape[3] // 2)
-        return self.pooling.back(F, conv2d_input(pooled, self.weight, d, padding=self.padding))
+    def back(self, d: Tensor) -> Tensor:
+        """dL/dF_l-1, or where that is pooled first the derivative by the pooled, a new tensor, from d_l = dL/dx_l."""
+        return nnf.conv_transpose2d(d, self.weight, padding=self.padding)
 
 
 class Reading(torch.autograd.Function):
@@ -68,12 +64,13 @@ class Reading(torch.autograd.Function):
         if not F:
             F, read = walk(x, ctx.layers, ctx.readers, keep=True)
         pairs = [(l, r, D) for (l, _), r, D in zip(ctx.readers, read, asked, strict=True) if D is not None]
-        d: Tensor | None = None
+        d, pooling = None, None
         for l in reversed(range(len(ctx.layers))):
             D = asked_of(F[l], [(r, D) for number, r, D in pairs if number == l])
-            d = masked(F.pop(l), D, d)
+            own = not any(number == l for number, _ in ctx.readers)
+            d = joined(F.pop(l), D, d, pooling, own)
             if d is not None:
-                d = ctx.layers[l].back(F[l - 1] if l else x, d)
+                d, pooling = ctx.layers[l].back(d), ctx.layers[l].pooling
         return d, None, None
 
 
@@ -101,10 +98,14 @@ def asked_of(F: Tensor, pairs: Sequence[tuple[Tensor, Tensor]]) -> Tensor | None
     return torch.autograd.grad([r for r, _ in pairs], F, [D for _, D in pairs], allow_unused=True)[0]
 
 
-def masked(F: Tensor, D: Tensor | None, d: Tensor | None) -> Tensor | None:
-    """[F > 0] (D + d): D belongs to somebody else, d is ours and is overwritten. None counts as 0."""
+def joined(F: Tensor, D: Tensor | None, d: Tensor | None, pooling: Pooling | None, own: bool) -> Tensor | None:
+    """d_l = [F > 0] (D + pool^T d), from d of the layer above; None counts as 0.
+
+    D belongs to somebody else, d is ours and is overwritten, and so is F if it is our `own`, read by nobody.
+    """
     if d is None:
-        return D if D is None else torch.ops.aten.threshold_backward(D, F, 0)
-    if D is not None:
-        d.add_(D)
-    return torch.ops.aten.threshold_backward.grad_input(d, F, 0, grad_input=d)
+        return D if D is None else masked(D, F, torch.empty_like(F))
+    if pooling is not None:
+        d = pooling.back(F, d, F if own else torch.empty_like(F))
+        return d if D is None else d.add_(masked(D, F, torch.empty_like(F)))
+    return masked(d if D is None else d.add_(D), F, d)

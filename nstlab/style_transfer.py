@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -108,9 +109,13 @@ def mean_gram_matrices(vgg: VGG, image: Tensor, layers: Iterable[str], tile: int
     """The Gram matrix per place of every layer, added up tile by tile."""
     size, names = (image.shape[2], image.shape[3]), list(layers)
     A = {layer: torch.zeros((), device=image.device) for layer in names}
+
+    def part(t: Tile, layer: str, F: Tensor) -> Tensor:
+        return gram_matrix(t.inside(F, layer)) / places_of(layer, size)
+
     for t in tiles(size, tile, halo(vgg, names)):
-        for layer, F in vgg(t.look(image), names).items():
-            A[layer] = gram_matrix(t.inside(F, layer)) / places_of(layer, size) + A[layer]
+        parts = vgg.read(t.look(image), [(layer, partial(part, t, layer)) for layer in names])
+        A = {layer: A[layer] + G for layer, G in zip(names, parts, strict=True)}
     return A
 
 
