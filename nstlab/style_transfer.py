@@ -44,8 +44,8 @@ def style_transfer_objective(
     equation 5, so that one setting looks alike at every size; exact=True takes the equations as printed, sums, so that
     the three weights are alpha, beta and lambda. per_layer=True makes each layer's w_l E_l a term of its own.
 
-    emphasis: how many times the content term counts; its loss includes it. Seen at twice the size, the same strokes are
-    about twice as far from the content image; a coarse stage that knows this leaves the next one less to mend.
+    emphasis: how many times the content term counts; its loss includes it. For the coarse sizes of a longer run, see
+    `nstlab.transfer.emphasis`.
 
     tile: longest side in pixels, a multiple of 16, of the parts that the network looks at one after the other. Losses
     and gradient are the same, at half as much time again and in the memory of one part. None: all at once.
