@@ -18,25 +18,36 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from nstlab.pooling import Pooling, masked
+from nstlab.winograd import Winograd, convolve_back
 
 Reader = tuple[int, Callable[[Tensor], Tensor]]  # the number of a layer, and what is made of its responses
 
 
 class Layer(NamedTuple):
-    """A convolution and the ReLU after it: its frozen filters, and what becomes of its input first, if anything."""
+    """A convolution and the ReLU after it: its frozen filters, and what becomes of its input first, if anything.
+
+    U: the filters transformed, where `winograd` is the faster way to convolve with them.
+    """
 
     weight: Tensor
     bias: Tensor
     padding: int
     pooling: Pooling | None
+    U: Tensor | None = None
 
     def forward(self, F: Tensor) -> Tensor:
         """F_l from F_l-1."""
         pooled = self.pooling.forward(F) if self.pooling else F
-        return nnf.conv2d(pooled, self.weight, self.bias, padding=self.padding).relu_()
+        if self.U is not None:
+            x: Tensor = Winograd.apply(pooled, self.U, self.bias)
+        else:
+            x = nnf.conv2d(pooled, self.weight, self.bias, padding=self.padding)
+        return x.relu_()
 
     def back(self, d: Tensor) -> Tensor:
         """dL/dF_l-1, or where that is pooled first the derivative by the pooled, a new tensor, from d_l = dL/dx_l."""
+        if self.U is not None:
+            return convolve_back(d, self.U)
         return nnf.conv_transpose2d(d, self.weight, padding=self.padding)
 
 

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as nnf
 from torch import Tensor, nn
 
+from nstlab import winograd
 from nstlab.filters import DATA, Filters, layer_names, load_filters
 from nstlab.half import widened
 from nstlab.images import load_image, samples
@@ -38,7 +39,8 @@ class VGG(nn.Module):
     normalized: scale every filter so that its mean response over photographs and places is 1, section 2 of [1].
     weights: see `load_filters`; seed: of weights="random".
     precision: "float32", or "bfloat16", in which the network then computes and answers: half the memory, and up to
-        twice as fast where the device multiplies it natively; "auto" takes it exactly there. Losses add up in float32.
+        three times as fast where the device multiplies it natively; "auto" takes it exactly there. Losses add up in
+        float32.
 
     >>> vgg = VGG()
     >>> {layer: tuple(F.shape) for layer, F in vgg(torch.rand(1, 3, 64, 48), ["conv1_1", "conv4_2"]).items()}
@@ -79,6 +81,7 @@ class VGG(nn.Module):
             self.scale(known_mean_responses(self, filters, bundled=network == "vgg16" and weights is None))
         for name in self.layers:
             self.convolution(name).to(PRECISIONS[self.precision])
+        self.transforms: dict[str, tuple[Tensor, int, Tensor]] = {}  # of a layer: filters, their version, transformed
 
     def extra_repr(self) -> str:
         return f"{self.network}, pooling={self.pooling}, padding={self.padding}, {self.precision}"
@@ -139,7 +142,17 @@ class VGG(nn.Module):
         convolution, first = self.convolution(name), name == self.layers[0]
         pooling = POOLINGS[self.pooling] if name.endswith("_1") and not first else None
         padded = first and self.padding == "reflect"
-        return Layer(convolution.weight, convolution.get_parameter("bias"), 0 if padded else 1, pooling)
+        U = self.transformed(name) if winograd.pays(convolution.weight) else None
+        return Layer(convolution.weight, convolution.get_parameter("bias"), 0 if padded else 1, pooling, U)
+
+    def transformed(self, name: str) -> Tensor:
+        """The filters of that name for `winograd`: computed once, and again if somebody changes them."""
+        weight = self.convolution(name).weight
+        of, version, U = self.transforms.get(name, (None, 0, weight))
+        if of is not weight or version != weight._version:
+            U = winograd.transformed(weight)
+            self.transforms[name] = weight, weight._version, U
+        return U
 
     @torch.no_grad()
     def scale(self, responses: dict[str, Tensor]) -> None:

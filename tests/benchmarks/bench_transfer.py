@@ -35,7 +35,7 @@ PAIRS = (PAIR, ("red_panda", "composition_viii"), ("neuschwanstein", "great_wave
 PRECISION = checked_precision("auto", torch.device("cpu"))
 ROUNDS = 5
 TILE = 2048  # of the picture of 4096 px
-PLAN = (60, 40, 20, 250)  # steps at 64, 128, 256 and 512 px
+PLAN = (40, 40, 20, 250)  # steps at 64, 128, 256 and 512 px
 lines: list[str] = []
 
 

@@ -1,0 +1,60 @@
+"""The convolution with fewer multiplications answers what a plain one answers."""
+
+import pytest
+import torch
+import torch.nn.functional as nnf
+from torch import Tensor
+
+from nstlab import winograd
+from nstlab.images import load_image
+from nstlab.vgg import VGG
+from nstlab.winograd import CHUNK, Winograd, convolve, convolve_back, transformed
+
+
+def numbers(*shape: int) -> Tensor:
+    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("size", [(8, 6), (7, 5), (1, 1), (2, 9)])
+def test_it_equals_a_plain_convolution_there_and_back(size):
+    x, weight, bias, d = numbers(2, 3, *size), numbers(5, 3, 3, 3), numbers(5), numbers(2, 5, *size)
+    U = transformed(weight.float()).double()
+    weight = weight.float().double()
+    torch.testing.assert_close(convolve(x, U, bias), nnf.conv2d(x, weight, bias, padding=1), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(convolve_back(d, U), nnf.conv_transpose2d(d, weight, padding=1), rtol=1e-5, atol=1e-5)
+
+
+def test_large_images_go_some_rows_at_a_time(monkeypatch):
+    x, U, bias = numbers(1, 3, 20, 6), transformed(numbers(4, 3, 3, 3).float()).double(), numbers(4)
+    at_once = convolve(x, U, bias)
+    assert CHUNK > 16 * 10 * 3 * 4
+    monkeypatch.setattr(winograd, "CHUNK", 16 * 3 * 4 * 3)  # three of ten rows
+    torch.testing.assert_close(convolve(x, U, bias), at_once)
+
+
+def test_autograd_knows_its_way_back():
+    U, bias = transformed(numbers(4, 3, 3, 3).float()).double(), numbers(4)
+    assert torch.autograd.gradcheck(lambda x: Winograd.apply(x, U, bias), numbers(1, 3, 4, 5).requires_grad_())
+
+
+def test_in_bfloat16_it_is_within_a_hundredth():
+    x, weight = numbers(1, 64, 12, 12).bfloat16(), (numbers(64, 64, 3, 3) / 24).bfloat16()
+    exact = nnf.conv2d(x.double(), weight.double(), padding=1)
+    answer = convolve(x, transformed(weight), torch.zeros(64, dtype=torch.bfloat16))
+    assert 0 < (answer - exact).norm() < 0.01 * exact.norm()
+
+
+def test_the_network_takes_it_for_wide_layers_and_answers_the_same(monkeypatch):
+    image, vgg = load_image("horses", size=64), VGG(precision="bfloat16")
+    wide = vgg(image, ["conv5_1"])["conv5_1"]
+    assert sorted(vgg.transforms) == ["conv4_1", "conv4_2", "conv4_3", "conv5_1"]
+    monkeypatch.setattr(winograd, "pays", lambda weight: False)
+    plain = vgg(image, ["conv5_1"])["conv5_1"]
+    assert 0 < (wide - plain).norm() < 0.05 * plain.norm()
+
+
+def test_filters_that_were_changed_are_transformed_again():
+    image, vgg = load_image("horses", size=64), VGG(precision="bfloat16")
+    before = vgg(image, ["conv4_1"])["conv4_1"]
+    vgg.convolution("conv4_1").weight.zero_()
+    assert not torch.equal(vgg(image, ["conv4_1"])["conv4_1"], before)
