@@ -62,23 +62,25 @@ class Reading(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, layers: Sequence[Layer], readers: Sequence[Reader]) -> tuple[Tensor, ...]:
         F, read = walk(x, layers, readers, keep=ctx.needs_input_grad[0])
-        ctx.layers, ctx.readers, ctx.F = layers, readers, F
-        ctx.save_for_backward(x, *read)  # autograd watches that nobody changes these, which may be responses themselves
+        ctx.layers, ctx.readers, ctx.F, ctx.read = layers, readers, F, read
+        handed_out = tuple(r.detach() for r in read)
+        ctx.save_for_backward(x, *handed_out)  # autograd watches that nobody changes these, which may be F_l themselves
         ctx.set_materialize_grads(False)
-        return tuple(r.detach() for r in read)
+        return handed_out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *asked: Tensor | None) -> tuple[Tensor | None, None, None]:
-        x, *read = ctx.saved_tensors
-        F, ctx.F = ctx.F, {}  # given up on the way; a second way back computes them again
-        if not F:
-            F, read = walk(x, ctx.layers, ctx.readers, keep=True)
-        pairs = [(l, r, D) for (l, _), r, D in zip(ctx.readers, read, asked, strict=True) if D is not None]
+        x, *_ = ctx.saved_tensors
+        F, read = (ctx.F, ctx.read) if ctx.F else walk(x, ctx.layers, ctx.readers, keep=True)
+        ctx.F, ctx.read = {}, []  # given up on the way; a second way back computes them again
+        of_layer: dict[int, list[tuple[Tensor, Tensor | None]]] = {l: [] for l in F}
+        for (l, _), D in zip(reversed(ctx.readers), reversed(asked), strict=True):
+            of_layer[l].append((read.pop(), D))  # what is read holds on to F_l, and so must go with it
         d, pooling = None, None
         for l in reversed(range(len(ctx.layers))):
-            D = asked_of(F[l], [(r, D) for number, r, D in pairs if number == l])
-            own = not any(number == l for number, _ in ctx.readers)
+            own = not of_layer[l]
+            D = asked_of(F[l], of_layer.pop(l))
             d = joined(F.pop(l), D, d, pooling, own)
             if d is not None:
                 d, pooling = ctx.layers[l].back(d), ctx.layers[l].pooling
@@ -102,8 +104,9 @@ def walk(
     return F, [read[n] for n in range(len(readers))]
 
 
-def asked_of(F: Tensor, pairs: Sequence[tuple[Tensor, Tensor]]) -> Tensor | None:
+def asked_of(F: Tensor, pairs: Sequence[tuple[Tensor, Tensor | None]]) -> Tensor | None:
     """D_l = dL/dF_l, from what was read of F_l and the derivatives by it; None where nothing is asked."""
+    pairs = [(r, D) for r, D in pairs if D is not None]
     if not pairs:
         return None
     return torch.autograd.grad([r for r, _ in pairs], F, [D for _, D in pairs], allow_unused=True)[0]

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 G = torch.tensor([[1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.0, 0.0, 1.0]])
-WIDE = 256 * 512  # channels in times channels out, from which on it pays
+WIDE = 256 * 256  # channels in times channels out, from which on it pays
 CHUNK = 1 << 22  # numbers of transformed tiles at a time, so that they stay in a processor's cache
 
 

@@ -1,5 +1,7 @@
 """The network's way back, written out, against autograd's."""
 
+import weakref
+
 import pytest
 import torch
 from torch import Tensor
@@ -66,6 +68,23 @@ def test_a_response_that_was_changed_in_place_is_noticed():
         F.mul_(0)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         loss.backward()
+
+
+def test_responses_are_given_up_on_the_way_back():
+    deep_ones, alive = [], []
+
+    def deep(F: Tensor) -> Tensor:
+        deep_ones.append(weakref.ref(F))
+        return F.sum()
+
+    def shallow(F: Tensor) -> Tensor:
+        twice = 2 * F
+        twice.register_hook(lambda _: alive.append(deep_ones[0]() is not None))
+        return twice.sum()
+
+    vgg, image = VGG(), load_image("horses", size=64).requires_grad_()
+    gradient(vgg.read(image, [("conv3_1", deep), ("conv1_1", shallow)]), image)
+    assert alive == [False]
 
 
 def test_nothing_is_kept_where_no_derivative_is_wanted():

@@ -47,7 +47,7 @@ def test_in_bfloat16_it_is_within_a_hundredth():
 def test_the_network_takes_it_for_wide_layers_and_answers_the_same(monkeypatch):
     image, vgg = load_image("horses", size=64), VGG(precision="bfloat16")
     wide = vgg(image, ["conv5_1"])["conv5_1"]
-    assert sorted(vgg.transforms) == ["conv4_1", "conv4_2", "conv4_3", "conv5_1"]
+    assert sorted(vgg.transforms) == ["conv3_2", "conv3_3", "conv4_1", "conv4_2", "conv4_3", "conv5_1"]
     monkeypatch.setattr(winograd, "pays", lambda weight: False)
     plain = vgg(image, ["conv5_1"])["conv5_1"]
     assert 0 < (wide - plain).norm() < 0.05 * plain.norm()
