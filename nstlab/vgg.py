@@ -148,10 +148,11 @@ class VGG(nn.Module):
     def transformed(self, name: str) -> Tensor:
         """The filters of that name for `winograd`: computed once, and again if somebody changes them."""
         weight = self.convolution(name).weight
-        of, version, U = self.transforms.get(name, (None, 0, weight))
-        if of is not weight or version != weight._version:
+        version = 0 if weight.is_inference() else weight._version  # a network built in inference mode has no versions
+        of, at, U = self.transforms.get(name, (None, 0, weight))
+        if of is not weight or at != version:
             U = winograd.transformed(weight)
-            self.transforms[name] = weight, weight._version, U
+            self.transforms[name] = weight, version, U
         return U
 
     @torch.no_grad()

@@ -29,8 +29,8 @@ def pays(weight: Tensor) -> bool:
     >>> pays(torch.zeros(512, 512, 3, 3, dtype=torch.bfloat16)), pays(torch.zeros(512, 512, 3, 3))
     (True, False)
     """
-    few = weight.shape[0] * weight.shape[1] < WIDE
-    return weight.dtype == torch.bfloat16 and weight.device.type == "cpu" and not few
+    many = weight.shape[0] * weight.shape[1] >= WIDE
+    return many and weight.dtype == torch.bfloat16 and weight.device.type == "cpu"
 
 
 def transformed(weight: Tensor) -> Tensor:

@@ -58,3 +58,10 @@ def test_filters_that_were_changed_are_transformed_again():
     before = vgg(image, ["conv4_1"])["conv4_1"]
     vgg.convolution("conv4_1").weight.zero_()
     assert not torch.equal(vgg(image, ["conv4_1"])["conv4_1"], before)
+
+
+def test_a_network_built_in_inference_mode_answers_the_same():
+    image = load_image("horses", size=64)
+    with torch.inference_mode():
+        F = VGG(precision="bfloat16")(image, ["conv4_1"])["conv4_1"]
+    assert torch.equal(F, VGG(precision="bfloat16")(image, ["conv4_1"])["conv4_1"])
