@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from nstlab.half import widened
 from nstlab.history import Step
 from nstlab.images import ImageSource, load_image, resize
 from nstlab.laplacian import MattingLaplacian
@@ -25,7 +26,8 @@ Method = Literal["solve", "lbfgs", "descent"]
 STEPS: dict[Method, int] = {"solve": 500, "lbfgs": 100, "descent": 200}  # of photorealize, at most
 SAFETY = 0.9  # share of the largest stable step that descent takes: the eigenvalue is known to 1 %
 COARSEST = 48  # pixels: no level of a pyramid has a shorter longer side
-LEAN = 2.0  # to content, at coarse sizes: what style is lost comes back within a few steps at full size, content slowly
+ON_THE_WAY = "conv3_1"  # where coarse sizes compare content: nearer to the pixels, so each step mends more of it
+LEAN = 4.0  # to content, at coarse sizes: what style is lost comes back within a few steps at full size, content slowly
 LEVELS = 4  # sizes that a run from coarse to fine goes through, each half of the next
 
 
@@ -44,16 +46,21 @@ def pyramid(size: int, steps: int, coarse_to_fine: bool = True) -> list[tuple[in
     return [level for level in reversed(levels) if level[0] >= COARSEST or level[0] == size]
 
 
-def emphasis(longer_side: int, full: int) -> float:
-    """How many times the content counts at a size on the way to the full one.
+def emphasis(vgg: VGG, content: Tensor) -> float:
+    """How many times the content term counts at coarse sizes, where it is taken at the layer ON_THE_WAY.
 
-    The same strokes are about `full / longer_side` times as far from the content when they are seen at full size; LEAN
-    times more leaves the dear sizes less to mend.
+        LEAN mean(P^2 at CONTENT_LAYER) / mean(P^2 at ON_THE_WAY)
 
-    >>> emphasis(128, 512), emphasis(512, 512)
-    (8.0, 1.0)
+    The layers of one network differ up to twentyfold in the size of their responses; the quotient makes up for it.
+
+    content: (1, 3, H, W), of any size.
+
+    >>> 0.1 < emphasis(VGG(), load_image("red_panda", size=64)) < 1
+    True
     """
-    return LEAN * full / longer_side if longer_side < full else 1.0
+    P = vgg(content, (CONTENT_LAYER, ON_THE_WAY))
+    there, here = (widened(P[layer]).square().mean().item() for layer in (CONTENT_LAYER, ON_THE_WAY))
+    return LEAN * there / here
 
 
 def stylize_run(
@@ -88,20 +95,25 @@ def stylize_run(
     if tile == "auto":
         tile = chosen_tile(network, (CONTENT_LAYER, *STYLE_LAYERS), (P.shape[2], P.shape[3]), place)
 
+    levels = pyramid(max(P.shape[2:]), steps, coarse_to_fine)
+    coarsest, full = levels[0][0], levels[-1][0]
+    lean = 1.0 if exact or coarsest == full else emphasis(network, shrunk(P, coarsest))
+
     def objective(longer_side: int) -> Objective:
+        leans = longer_side < full and not exact
         return style_transfer_objective(
             network,
             shrunk(P, longer_side),
             shrunk(S, longer_side),
             content_weight,
             style_weight,
+            content_layer=ON_THE_WAY if leans else CONTENT_LAYER,
             photorealism_weight=photorealism_weight,
             exact=exact,
-            emphasis=1 if exact else emphasis(longer_side, levels[-1][0]),
+            emphasis=lean if leans else 1,
             tile=tile,
         )
 
-    levels = pyramid(max(P.shape[2:]), steps, coarse_to_fine)
     if exact:
         factor = exact_factor(network, (P.shape[2], P.shape[3]))
         print(
@@ -125,8 +137,8 @@ def stylize(
     size: bound of the longer side in pixels, of both images; they may differ in shape.
     steps: optimizer steps at full size; coarser sizes get more, see `pyramid`. coarse_to_fine=False: one size only.
     content_weight, style_weight: weights of the mean of equation 1 and of equation 3, which look alike at every size.
-        At half the size on the way the content term counts four times, at a quarter eight times, see `emphasis`;
-        with exact=True it counts once everywhere.
+        At coarse sizes the content is compared at conv3_1 and counts more, see `emphasis`; with exact=True at conv4_2
+        everywhere, and once.
     photorealism_weight: weight of the mean over pixels of equation 5: equation 6 from the start. 0 leaves it out.
     exact: take the weights as alpha, beta and lambda of the equations as printed, sums, and print the factor.
     vgg: a `VGG`, by default VGG-16 with average pooling and precision="auto". optimizer: "lbfgs" or "adam".

@@ -9,7 +9,7 @@ from nstlab import machine
 from nstlab.images import ImageError, load_image
 from nstlab.optimize import DivergenceError, finish
 from nstlab.style_transfer import style_transfer_objective
-from nstlab.transfer import pyramid, stylize, stylize_run
+from nstlab.transfer import emphasis, pyramid, stylize, stylize_run
 from nstlab.vgg import VGG
 
 SMALL = {"size": 64, "steps": 3}
@@ -35,15 +35,23 @@ def test_the_default_weights_mix_alike_at_every_size():
     assert 0.5 < share[64] / share[192] < 2
 
 
-@pytest.mark.parametrize(("exact", "times"), [(False, [4, 1]), (True, [1, 1])])
-def test_the_content_counts_four_times_at_half_the_size_unless_the_equation_is_exact(exact, times):
+@pytest.mark.parametrize("exact", [False, True])
+def test_coarse_sizes_lean_towards_the_content_unless_the_equation_is_exact(exact):
     vgg = VGG()
-    stages = stylize_run("horses", "great_wave", size=128, steps=1, vgg=vgg, exact=exact).objectives
-    for objective, n in zip(stages, times, strict=True):
-        plain = style_transfer_objective(vgg, *objective.images.values(), exact=exact)
+    coarse, full = stylize_run("horses", "great_wave", size=128, steps=1, vgg=vgg, exact=exact).objectives
+    lean = 1.0 if exact else emphasis(vgg, coarse.images["content"])
+    for objective, layer, n in ((coarse, "conv4_2" if exact else "conv3_1", lean), (full, "conv4_2", 1.0)):
+        plain = style_transfer_objective(vgg, *objective.images.values(), content_layer=layer, exact=exact)
         x = torch.rand(1, 3, *objective.size)
         assert objective.at(x).losses["content"] == pytest.approx(n * plain.at(x).losses["content"], rel=1e-4)
         assert objective.at(x).losses["style"] == pytest.approx(plain.at(x).losses["style"], rel=1e-4)
+
+
+@pytest.mark.parametrize("normalized", [False, True])
+def test_the_content_of_coarse_sizes_weighs_four_times_as_much_whatever_the_scale_of_the_filters(normalized):
+    vgg, content = VGG(normalized=normalized), load_image("horses", size=64)
+    nothing = {layer: F.square().mean() for layer, F in vgg(content, ("conv3_1", "conv4_2")).items()}
+    assert emphasis(vgg, content) * nothing["conv3_1"] == pytest.approx(4 * nothing["conv4_2"].item())
 
 
 def test_the_exact_equation_prints_its_factor(capsys):
