@@ -18,7 +18,7 @@ import torch.nn.functional as nnf
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-G = torch.tensor([[1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.0, 0.0, 1.0]])
+G = ((1.0, 0.0, 0.0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0.0, 0.0, 1.0))
 WIDE = 256 * 256  # channels in times channels out, from which on it pays
 CHUNK = 1 << 22  # numbers of transformed tiles at a time, so that they stay in a processor's cache
 
@@ -39,7 +39,8 @@ def transformed(weight: Tensor) -> Tensor:
     >>> transformed(torch.ones(1, 1, 3, 3)).view(4, 4)[0]
     tensor([1.0000, 1.5000, 0.5000, 1.0000])
     """
-    U = torch.einsum("ai,ncij,bj->bacn", G, weight.float(), G)
+    Gs = torch.tensor(G)
+    U = torch.einsum("ai,ncij,bj->bacn", Gs, weight.float(), Gs)
     return U.reshape(16, weight.shape[1], weight.shape[0]).to(weight.dtype)
 
 
@@ -82,14 +83,14 @@ def in_tiles(x: Tensor, U: Tensor, bias: Tensor | None, ends: tuple[int, int]) -
     """
     (B, C, h, w), N = x.shape, U.shape[2]
     rows, columns = -(-h // 2), -(-w // 2)
-    around = (0, 0, 1, 1 + 2 * columns - w, 1, 1 + 2 * rows - h)
     y = x.new_empty(B, rows, 2, columns, 2, N)
     step = max(1, CHUNK // (16 * columns * max(C, N)))
     for image, answer in zip(x.permute(0, 2, 3, 1), y, strict=True):
-        padded = nnf.pad(image, around)
         for start in range(0, rows, step):
             n = min(step, rows - start)
-            seen = padded[2 * start : 2 * (start + n) + 2]
+            top, bottom = 2 * start - 1, 2 * (start + n) + 1
+            around = (0, 0, 1, 1 + 2 * columns - w, max(0, -top), max(0, bottom - h))
+            seen = nnf.pad(image[max(0, top) : bottom], around)
             by_rows, V = x.new_empty(4, n, 2 * columns + 2, C), x.new_empty(4, 4, n, columns, C)
             transform_input([seen[i : i + 2 * n : 2] for i in range(4)], by_rows, ends)
             transform_input([by_rows[:, :, j : j + 2 * columns : 2] for j in range(4)], V, ends)
