@@ -50,8 +50,8 @@ def test_coarse_sizes_lean_towards_the_content_unless_the_equation_is_exact(exac
 @pytest.mark.parametrize("normalized", [False, True])
 def test_the_content_of_coarse_sizes_weighs_four_times_as_much_whatever_the_scale_of_the_filters(normalized):
     vgg, content = VGG(normalized=normalized), load_image("horses", size=64)
-    nothing = {layer: F.square().mean() for layer, F in vgg(content, ("conv3_1", "conv4_2")).items()}
-    assert emphasis(vgg, content) * nothing["conv3_1"] == pytest.approx(4 * nothing["conv4_2"].item())
+    mean_square = {layer: F.square().mean() for layer, F in vgg(content, ("conv3_1", "conv4_2")).items()}
+    assert emphasis(vgg, content) * mean_square["conv3_1"] == pytest.approx(4 * mean_square["conv4_2"].item())
 
 
 def test_the_exact_equation_prints_its_factor(capsys):
