@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-CHUNK = 1 << 19  # numbers that are widened at a time, so that they stay in a processor's cache
+CHUNK = 1 << 20  # numbers that are widened at a time, so that they stay in a processor's cache
 
 
 def widened(F: Tensor) -> Tensor:
@@ -18,6 +18,15 @@ def widened(F: Tensor) -> Tensor:
     (torch.float32, torch.float64)
     """
     return F.float() if F.dtype in (torch.bfloat16, torch.float16) else F
+
+
+def in_parts(F: Tensor, along: int) -> tuple[Tensor, ...]:
+    """F cut along one of its dimensions into parts of about CHUNK numbers.
+
+    >>> [len(part) for part in in_parts(torch.ones(5, CHUNK // 2), 0)]
+    [2, 2, 1]
+    """
+    return F.split(max(1, CHUNK * F.shape[along] // max(1, F.numel())), along)
 
 
 class SquaredDistance(torch.autograd.Function):
@@ -33,8 +42,7 @@ class SquaredDistance(torch.autograd.Function):
     def forward(ctx: Any, F: Tensor, P: Tensor) -> Tensor:
         ctx.save_for_backward(F, P)
         down = max(0, F.ndim - 2)  # row by row
-        rows = max(1, CHUNK * F.shape[down] // max(1, F.numel()))
-        parts = zip(F.split(rows, down), P.split(rows, down), strict=True)
+        parts = zip(in_parts(F, down), in_parts(P, down), strict=True)
         return torch.stack([(widened(f) - widened(p)).square().sum() for f, p in parts]).sum()
 
     @staticmethod
@@ -46,12 +54,13 @@ class SquaredDistance(torch.autograd.Function):
 
 
 class SelfProduct(torch.autograd.Function):
-    """G = F F^T, for F (B, N, M), and as G is symmetric, dL/dF = (dL/dG + dL/dG^T) F.
+    """G = F F^T of responses (B, N, h, w), over their M = h w places; as G is symmetric, dL/dF = (dL/dG + dL/dG^T) F.
 
     autograd alone would multiply twice on the way back, and answer in another layout than F's, which makes the sum
-    with what comes from deeper layers ten times as slow.
+    with what comes from deeper layers ten times as slow. Some rows at a time: a part of larger responses, as a tile
+    has it, then needs no copy.
 
-    >>> SelfProduct.apply(torch.ones(1, 2, 9, dtype=torch.bfloat16))
+    >>> SelfProduct.apply(torch.ones(1, 2, 3, 3, dtype=torch.bfloat16))
     tensor([[[9., 9.],
              [9., 9.]]])
     """
@@ -59,16 +68,28 @@ class SelfProduct(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, F: Tensor) -> Tensor:
         ctx.save_for_backward(F)
-        if F.dtype == torch.bfloat16 and F.device.type == "cpu":
-            return torch.stack([product_in_two_parts(f) for f in F])
-        wide = widened(F)
-        return wide @ wide.transpose(1, 2)
+        images = F.permute(0, 2, 3, 1).unbind()  # (h, w, N): in channels-last layout a view
+        G = [[product(f.flatten(0, 1).T) for f in in_parts(image, 0)] for image in images]
+        return torch.stack([torch.stack(of_image).sum(0) for of_image in G])
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, D: Tensor) -> Tensor:
         (F,) = ctx.saved_tensors
-        return (F.transpose(1, 2) @ (D + D.transpose(1, 2)).to(F.dtype)).transpose(1, 2)
+        places_first = F.permute(0, 2, 3, 1)
+        by_F = torch.empty_like(places_first, memory_format=torch.contiguous_format)
+        for image, d, answer in zip(places_first, (D + D.transpose(1, 2)).to(F.dtype), by_F, strict=True):
+            for f, a in zip(in_parts(image, 0), in_parts(answer, 0), strict=True):
+                torch.mm(f.flatten(0, 1), d, out=a.view(-1, a.shape[2]))
+        return by_F.permute(0, 3, 1, 2)
+
+
+def product(F: Tensor) -> Tensor:
+    """F F^T of a matrix, in float32 at least."""
+    if F.dtype == torch.bfloat16 and F.device.type == "cpu":
+        return product_in_two_parts(F)
+    wide = widened(F)
+    return wide @ wide.T
 
 
 def product_in_two_parts(F: Tensor) -> Tensor:

@@ -48,8 +48,7 @@ def gram_matrix(F: Tensor) -> Tensor:
     """
     if F.ndim != 4:
         raise ValueError(f"gram_matrix takes responses of shape (B, N, h, w), it was given {tuple(F.shape)}.")
-    places_last = F.permute(0, 2, 3, 1).flatten(1, 2).transpose(1, 2)  # in channels-last layout, also of a tile's part
-    return SelfProduct.apply(places_last)
+    return SelfProduct.apply(F)
 
 
 def mean_gram_matrix(F: Tensor) -> Tensor:

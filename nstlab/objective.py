@@ -130,12 +130,13 @@ class Objective:
 
         def reader(name: str, layer: str) -> Callable[[Tensor], Tensor]:
             term = self.terms[name]
-            return (lambda F: term.part(layer, tile.inside(F, layer), tile)) if isinstance(term, SumTerm) else unchanged
+            return (lambda F: term.part(layer, F, tile)) if isinstance(term, SumTerm) else unchanged
 
         keys = [(name, layer) for name, term in self.terms.items() for layer in term.layers]
         if self.vgg is None or not keys:
             return {}
-        return dict(zip(keys, self.vgg.read(seen, [(layer, reader(name, layer)) for name, layer in keys]), strict=True))
+        readers = [(layer, reader(name, layer)) for name, layer in keys]
+        return dict(zip(keys, self.vgg.read(seen, readers, tile.inside), strict=True))
 
     def weighed(self, image: Tensor, read: dict[tuple[str, str], Tensor]) -> tuple[dict[str, Tensor], Tensor]:
         """The raw losses by name and their weighted total."""

@@ -21,12 +21,15 @@ from nstlab.pooling import Pooling, masked
 from nstlab.winograd import Winograd, convolve_back
 
 Reader = tuple[int, Callable[[Tensor], Tensor]]  # the number of a layer, and what is made of its responses
+Places = tuple[slice, slice]  # rows and columns of a layer
+EVERYWHERE: Places = (slice(None), slice(None))
 
 
 class Layer(NamedTuple):
     """A convolution and the ReLU after it: its frozen filters, and what becomes of its input first, if anything.
 
-    U: the filters transformed, where `winograd` is the faster way to convolve with them.
+    U: the filters transformed, where `winograd` is the faster way to convolve with them. places: where its responses
+    are read; the others only carry what deeper layers ask.
     """
 
     weight: Tensor
@@ -34,6 +37,7 @@ class Layer(NamedTuple):
     padding: int
     pooling: Pooling | None
     U: Tensor | None = None
+    places: Places = EVERYWHERE
 
     def forward(self, F: Tensor) -> Tensor:
         """F_l from F_l-1."""
@@ -61,8 +65,8 @@ class Reading(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, layers: Sequence[Layer], readers: Sequence[Reader]) -> tuple[Tensor, ...]:
-        F, read = walk(x, layers, readers, keep=ctx.needs_input_grad[0])
-        ctx.layers, ctx.readers, ctx.F, ctx.read = layers, readers, F, read
+        F, seen, read = walk(x, layers, readers, keep=ctx.needs_input_grad[0])
+        ctx.layers, ctx.readers, ctx.kept = layers, readers, (F, seen, read)
         handed_out = tuple(r.detach() for r in read)
         ctx.save_for_backward(x, *handed_out)  # autograd watches that nobody changes these, which may be F_l themselves
         ctx.set_materialize_grads(False)
@@ -72,54 +76,67 @@ class Reading(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *asked: Tensor | None) -> tuple[Tensor | None, None, None]:
         x, *_ = ctx.saved_tensors
-        F, read = (ctx.F, ctx.read) if ctx.F else walk(x, ctx.layers, ctx.readers, keep=True)
-        ctx.F, ctx.read = {}, []  # given up on the way; a second way back computes them again
+        F, seen, read = ctx.kept or walk(x, ctx.layers, ctx.readers, keep=True)
+        ctx.kept = None  # given up on the way; a second way back computes them again
         of_layer: dict[int, list[tuple[Tensor, Tensor | None]]] = {l: [] for l in F}
         for (l, _), D in zip(reversed(ctx.readers), reversed(asked), strict=True):
             of_layer[l].append((read.pop(), D))  # what is read holds on to F_l, and so must go with it
         d, pooling = None, None
         for l in reversed(range(len(ctx.layers))):
-            own = not of_layer[l]
-            D = asked_of(F[l], of_layer.pop(l))
-            d = joined(F.pop(l), D, d, pooling, own)
+            layer, own = ctx.layers[l], l not in seen
+            D = asked_of(seen.pop(l, None), of_layer.pop(l))
+            d = joined(F.pop(l), D, layer.places, d, pooling, own)
             if d is not None:
-                d, pooling = ctx.layers[l].back(d), ctx.layers[l].pooling
+                d, pooling = layer.back(d), layer.pooling
         return d, None, None
 
 
 def walk(
     x: Tensor, layers: Sequence[Layer], readers: Sequence[Reader], keep: bool
-) -> tuple[dict[int, Tensor], list[Tensor]]:
-    """F_l of every layer if they are kept for the way back, and what each reader makes of its layer's."""
+) -> tuple[dict[int, Tensor], dict[int, Tensor], list[Tensor]]:
+    """F_l of every layer if they are kept for the way back, what readers see of theirs, and what each makes of it."""
     F: dict[int, Tensor] = {}
+    seen: dict[int, Tensor] = {}
     read: dict[int, Tensor] = {}
     for l, layer in enumerate(layers):
         x = layer.forward(x)
+        of_this = {n: reader for n, (number, reader) in enumerate(readers) if number == l}
+        part = x[(..., *layer.places)]
         with torch.set_grad_enabled(keep):
-            of_this = {n: reader for n, (number, reader) in enumerate(readers) if number == l}
-            x.requires_grad_(keep and bool(of_this))
-            read |= {n: reader(x) for n, reader in of_this.items()}
+            part.requires_grad_(keep and bool(of_this))
+            read |= {n: reader(part) for n, reader in of_this.items()}
         if keep:
             F[l] = x
-    return F, [read[n] for n in range(len(readers))]
+            seen |= {l: part} if of_this else {}
+    return F, seen, [read[n] for n in range(len(readers))]
 
 
-def asked_of(F: Tensor, pairs: Sequence[tuple[Tensor, Tensor | None]]) -> Tensor | None:
-    """D_l = dL/dF_l, from what was read of F_l and the derivatives by it; None where nothing is asked."""
+def asked_of(seen: Tensor | None, pairs: Sequence[tuple[Tensor, Tensor | None]]) -> Tensor | None:
+    """D_l = dL/dF_l where F_l is read, from what was read and the derivatives by it; None where nothing is asked."""
     pairs = [(r, D) for r, D in pairs if D is not None]
-    if not pairs:
+    if seen is None or not pairs:
         return None
-    return torch.autograd.grad([r for r, _ in pairs], F, [D for _, D in pairs], allow_unused=True)[0]
+    return torch.autograd.grad([r for r, _ in pairs], seen, [D for _, D in pairs], allow_unused=True)[0]
 
 
-def joined(F: Tensor, D: Tensor | None, d: Tensor | None, pooling: Pooling | None, own: bool) -> Tensor | None:
-    """d_l = [F > 0] (D + pool^T d), from d of the layer above; None counts as 0.
+def joined(
+    F: Tensor, D: Tensor | None, places: Places, d: Tensor | None, pooling: Pooling | None, own: bool
+) -> Tensor | None:
+    """d_l = [F > 0] (D + pool^T d), from d of the layer above and D, which is 0 but at some places; None counts as 0.
 
     D belongs to somebody else, d is ours and is overwritten, and so is F if it is our `own`, read by nobody.
     """
+    at = (..., *places)
     if d is None:
-        return D if D is None else masked(D, F, torch.empty_like(F))
+        if D is not None:
+            d = torch.zeros_like(F)
+            masked(D, F[at], d[at])
+        return d
     if pooling is not None:
         d = pooling.back(F, d, F if own else torch.empty_like(F))
-        return d if D is None else d.add_(masked(D, F, torch.empty_like(F)))
-    return masked(d if D is None else d.add_(D), F, d)
+        if D is not None:
+            d[at].add_(masked(D, F[at], torch.empty_like(D)))
+        return d
+    if D is not None:
+        d[at].add_(D)
+    return masked(d, F, d)

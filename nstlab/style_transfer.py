@@ -95,7 +95,7 @@ def responses_to(vgg: VGG, image: Tensor, layer: str, tile: int | None) -> Tenso
     size = (image.shape[2], image.shape[3])
     P: Tensor | None = None
     for t in tiles(size, tile, halo(vgg, [layer])):
-        F = t.inside(vgg(t.look(image), layer)[layer], layer)
+        F = vgg(t.look(image), layer)[layer][(..., *t.inside(layer))]
         if P is None:
             P = F.new_empty(1, F.shape[1], size[0] // stride(layer), size[1] // stride(layer))
             P = P.contiguous(memory_format=torch.channels_last)  # as F is
@@ -110,11 +110,11 @@ def mean_gram_matrices(vgg: VGG, image: Tensor, layers: Iterable[str], tile: int
     size, names = (image.shape[2], image.shape[3]), list(layers)
     A = {layer: torch.zeros((), device=image.device) for layer in names}
 
-    def part(t: Tile, layer: str, F: Tensor) -> Tensor:
-        return gram_matrix(t.inside(F, layer)) / places_of(layer, size)
+    def part(layer: str, F: Tensor) -> Tensor:
+        return gram_matrix(F) / places_of(layer, size)
 
     for t in tiles(size, tile, halo(vgg, names)):
-        parts = vgg.read(t.look(image), [(layer, partial(part, t, layer)) for layer in names])
+        parts = vgg.read(t.look(image), [(layer, partial(part, layer)) for layer in names], t.inside)
         A = {layer: A[layer] + G for layer, G in zip(names, parts, strict=True)}
     return A
 

@@ -31,11 +31,10 @@ class Tile(NamedTuple):
         """What it looks at: its part of the image and the halo."""
         return image[..., self.seen_rows, self.seen_columns]
 
-    def inside(self, F: Tensor, layer: str) -> Tensor:
-        """Of the responses to what it looks at those that it answers for, without the halo's."""
+    def inside(self, layer: str) -> tuple[slice, slice]:
+        """Rows and columns of the responses to what it looks at that it answers for, without the halo's."""
         rows, columns = within(self.rows, self.seen_rows), within(self.columns, self.seen_columns)
-        places = F.permute(0, 2, 3, 1)  # the derivative then has F's layout, and can be added without a detour
-        return places[:, scaled(rows, stride(layer)), scaled(columns, stride(layer))].permute(0, 3, 1, 2)
+        return scaled(rows, stride(layer)), scaled(columns, stride(layer))
 
     def part(self, P: Tensor, layer: str) -> Tensor:
         """Its part of the responses of a layer to the whole image."""

@@ -22,7 +22,7 @@ from nstlab.half import widened
 from nstlab.images import load_image, samples
 from nstlab.machine import PRECISIONS, checked_precision, default_device
 from nstlab.pooling import POOLINGS
-from nstlab.propagation import Layer, Reading
+from nstlab.propagation import EVERYWHERE, Layer, Places, Reading
 
 PADDINGS = ("reflect", "zeros")
 MEAN_RESPONSES = DATA / "vgg16_mean_responses.safetensors"
@@ -100,17 +100,24 @@ class VGG(nn.Module):
                 responses[name] = x
         return responses
 
-    def read(self, image: Tensor, readers: Sequence[tuple[str, Callable[[Tensor], Tensor]]]) -> list[Tensor]:
+    def read(
+        self,
+        image: Tensor,
+        readers: Sequence[tuple[str, Callable[[Tensor], Tensor]]],
+        places: Callable[[str], Places] = lambda layer: EVERYWHERE,
+    ) -> list[Tensor]:
         """What each reader makes of the responses of its layer, (layer, reader): Gram matrices, say.
 
-        The same as reading from `forward`, and the same derivatives, in less time and memory. Raises as `forward` does.
+        places: from a layer to the rows and columns of its responses that its readers see. The same as reading from
+        `forward`, and the same derivatives, in less time and memory. Raises as `forward` does.
 
         >>> [total] = VGG().read(torch.rand(1, 3, 64, 48), [("conv4_2", lambda F: F.sum())])
         >>> total.shape
         torch.Size([])
         """
         wanted = {layer for layer, _ in readers}
-        x, layers = self.prepared(image, wanted), [self.layer(name) for name in self.down_to(wanted)]
+        x = self.prepared(image, wanted)
+        layers = [self.layer(name)._replace(places=places(name)) for name in self.down_to(wanted)]
         return list(Reading.apply(x, layers, [(self.layers.index(layer), reader) for layer, reader in readers]))
 
     def down_to(self, wanted: Iterable[str]) -> list[str]:

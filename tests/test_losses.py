@@ -44,6 +44,23 @@ def test_gram_matrix_is_equation_2_by_naive_loop():
             torch.testing.assert_close(G[0, i, k], naive)
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_gram_matrices_of_several_images_add_up_from_parts(monkeypatch, dtype, layout):
+    monkeypatch.setattr("nstlab.half.CHUNK", 30)  # two rows of three maps and five places
+    larger = torch.cat([responses(seed, h=9, w=7) for seed in range(2)]).to(dtype, memory_format=layout)
+    F = larger[..., 1:8, 1:6].requires_grad_()
+    flat = F.detach().double().flatten(2)
+    wanted = torch.rand(2, 3, 3, dtype=torch.float64)
+    G = gram_matrix(F)
+    (by_F,) = torch.autograd.grad(G, F, wanted.to(G.dtype))
+    tolerance = {"rtol": 2e-2, "atol": 2e-2} if dtype == torch.bfloat16 else {}
+    assert G.dtype == (torch.float32 if dtype == torch.bfloat16 else dtype)
+    torch.testing.assert_close(G.double(), flat @ flat.transpose(1, 2), rtol=1e-4, atol=1e-4)
+    by_hand = ((wanted + wanted.transpose(1, 2)) @ flat).view_as(F)
+    torch.testing.assert_close(by_F.double(), by_hand, check_stride=False, **tolerance)
+
+
 def test_style_loss_is_equation_3_by_naive_loop():
     F, S = responses(0), responses(1)
     G, A = gram_matrix(F)[0], gram_matrix(S)[0]

@@ -38,6 +38,22 @@ def test_what_is_read_and_its_gradient_equal_autograds(pooling, padding, layers)
     assert (gradient(got, image) - by_autograd).norm() < 1e-5 * by_autograd.norm()
 
 
+@pytest.mark.parametrize("pooling", ["avg", "max"])
+@pytest.mark.parametrize("layers", [LAYERS, ("conv1_2", "conv2_1"), ("conv4_2",)])
+def test_readers_see_the_places_they_are_given_and_ask_of_no_others(pooling, layers):
+    vgg, image = VGG(pooling=pooling), load_image("horses", size=75).requires_grad_()
+
+    def places(layer: str) -> tuple[slice, slice]:
+        return slice(1, 2 + int(layer[4])), slice(1, None)
+
+    got = vgg.read(image, [(layer, weigh) for layer in layers], places)
+    F = vgg(image, layers)
+    expected = [weigh(F[layer][(..., *places(layer))]) for layer in layers]
+    torch.testing.assert_close(got, expected, rtol=1e-4, atol=0.0)
+    (by_autograd,) = torch.autograd.grad(torch.stack(expected).sum(), image)
+    assert (gradient(got, image) - by_autograd).norm() < 1e-5 * by_autograd.norm()
+
+
 def test_it_agrees_with_finite_differences():
     vgg = VGG(weights="random").double()
     image = torch.rand(1, 3, 6, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
