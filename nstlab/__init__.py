@@ -6,7 +6,6 @@ Every module is a page of that story, in this order: `images`, `vgg`, `losses`, 
 `transfer`. `plots` and `widgets` only look on.
 """
 
-from nstlab.allocator import keep_pages
 from nstlab.images import ImageError, load_image, samples, save_image
 from nstlab.laplacian import MattingLaplacian
 from nstlab.losses import content_loss, gram_matrix, style_loss
@@ -34,5 +33,3 @@ __all__ = [
     "style_transfer_objective",
     "stylize",
 ]
-
-keep_pages()

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from nstlab.allocator import empty
+
 CHUNK = 1 << 20  # numbers that are widened at a time, so that they stay in a processor's cache
 
 
@@ -77,11 +79,12 @@ class SelfProduct(torch.autograd.Function):
     def backward(ctx: Any, D: Tensor) -> Tensor:
         (F,) = ctx.saved_tensors
         places_first = F.permute(0, 2, 3, 1)
-        by_F = torch.empty_like(places_first, memory_format=torch.contiguous_format)
-        for image, d, answer in zip(places_first, (D + D.transpose(1, 2)).to(F.dtype), by_F, strict=True):
+        by_F = empty(tuple(F.shape), like=F)
+        answers = by_F.permute(0, 2, 3, 1)
+        for image, d, answer in zip(places_first, (D + D.transpose(1, 2)).to(F.dtype), answers, strict=True):
             for f, a in zip(in_parts(image, 0), in_parts(answer, 0), strict=True):
                 torch.mm(f.flatten(0, 1), d, out=a.view(-1, a.shape[2]))
-        return by_F.permute(0, 3, 1, 2)
+        return by_F
 
 
 def product(F: Tensor) -> Tensor:

@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as nnf
 from torch import Tensor
 
+from nstlab.allocator import idle_memory
+
 
 def default_device() -> torch.device:
     """The device that everything runs on unless told otherwise: NSTLAB_DEVICE, else cuda, mps, cpu.
@@ -107,7 +109,7 @@ def free_memory(device: torch.device) -> int:
         return torch.cuda.mem_get_info(device)[0]
     if device.type == "mps":
         return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
-    return psutil.virtual_memory().available
+    return psutil.virtual_memory().available + idle_memory()
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as nnf
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from nstlab import convolution, winograd
+from nstlab.allocator import empty
 from nstlab.pooling import Pooling, masked
-from nstlab.winograd import Winograd, convolve_back
 
 Reader = tuple[int, Callable[[Tensor], Tensor]]  # the number of a layer, and what is made of its responses
 Places = tuple[slice, slice]  # rows and columns of a layer
@@ -43,16 +43,14 @@ class Layer(NamedTuple):
         """F_l from F_l-1."""
         pooled = self.pooling.forward(F) if self.pooling else F
         if self.U is not None:
-            x: Tensor = Winograd.apply(pooled, self.U, self.bias)
-        else:
-            x = nnf.conv2d(pooled, self.weight, self.bias, padding=self.padding)
-        return x.relu_()
+            return winograd.convolve(pooled, self.U, self.bias).relu_()
+        return convolution.rectified(pooled, self.weight, self.bias, self.padding)
 
     def back(self, d: Tensor) -> Tensor:
         """dL/dF_l-1, or where that is pooled first the derivative by the pooled, a new tensor, from d_l = dL/dx_l."""
         if self.U is not None:
-            return convolve_back(d, self.U)
-        return nnf.conv_transpose2d(d, self.weight, padding=self.padding)
+            return winograd.convolve_back(d, self.U)
+        return convolution.transposed(d, self.weight, self.padding)
 
 
 class Reading(torch.autograd.Function):
@@ -129,13 +127,13 @@ def joined(
     at = (..., *places)
     if d is None:
         if D is not None:
-            d = torch.zeros_like(F)
+            d = empty(tuple(F.shape), like=F).zero_()
             masked(D, F[at], d[at])
         return d
     if pooling is not None:
-        d = pooling.back(F, d, F if own else torch.empty_like(F))
+        d = pooling.back(F, d, F if own else empty(tuple(F.shape), like=F))
         if D is not None:
-            d[at].add_(masked(D, F[at], torch.empty_like(D)))
+            d[at].add_(masked(D, F[at], empty(tuple(D.shape), like=D)))
         return d
     if D is not None:
         d[at].add_(D)

@@ -95,7 +95,7 @@ def responses_to(vgg: VGG, image: Tensor, layer: str, tile: int | None) -> Tenso
     size = (image.shape[2], image.shape[3])
     P: Tensor | None = None
     for t in tiles(size, tile, halo(vgg, [layer])):
-        F = vgg(t.look(image), layer)[layer][(..., *t.inside(layer))]
+        (F,) = vgg.read(t.look(image), [(layer, lambda F: F)], t.inside)
         if P is None:
             P = F.new_empty(1, F.shape[1], size[0] // stride(layer), size[1] // stride(layer))
             P = P.contiguous(memory_format=torch.channels_last)  # as F is

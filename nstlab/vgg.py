@@ -95,7 +95,9 @@ class VGG(nn.Module):
         wanted = {layers} if isinstance(layers, str) else set(layers)
         responses, x = {}, self.prepared(image, wanted)
         for name in self.down_to(wanted):
-            x = self.layer(name).forward(x)
+            layer = self.layer(name)
+            pooled = layer.pooling.forward(x) if layer.pooling else x
+            x = nnf.conv2d(pooled, layer.weight, layer.bias, padding=layer.padding).relu_()
             if name in wanted:
                 responses[name] = x
         return responses

@@ -11,12 +11,12 @@ channels. In bfloat16 what is rounded on the way makes the answer about three ti
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 import torch.nn.functional as nnf
 from torch import Tensor
-from torch.autograd.function import once_differentiable
+
+from nstlab.allocator import empty
 
 G = ((1.0, 0.0, 0.0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0.0, 0.0, 1.0))
 WIDE = 256 * 256  # channels in times channels out, from which on it pays
@@ -44,30 +44,14 @@ def transformed(weight: Tensor) -> Tensor:
     return U.reshape(16, weight.shape[1], weight.shape[0]).to(weight.dtype)
 
 
-class Winograd(torch.autograd.Function):
-    """W * x + b with zeros at the border, as a differentiable function of x alone.
+def convolve(x: Tensor, U: Tensor, bias: Tensor) -> Tensor:
+    """W * x + b with zeros at the border. U: the filters transformed; bias: (N,). Gives (B, N, h, w), channels last.
 
-    apply(x, U, bias): x, (B, C, h, w); U, the transformed filters; bias, (N,). Gives (B, N, h, w), channels last.
-
-    >>> Winograd.apply(torch.ones(1, 1, 3, 4), transformed(torch.ones(1, 1, 3, 3)), torch.zeros(1))
+    >>> convolve(torch.ones(1, 1, 3, 4), transformed(torch.ones(1, 1, 3, 3)), torch.zeros(1))
     tensor([[[[4., 6., 6., 4.],
               [6., 9., 9., 6.],
               [4., 6., 6., 4.]]]])
     """
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, U: Tensor, bias: Tensor) -> Tensor:
-        ctx.U = U
-        return convolve(x, U, bias)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, d: Tensor) -> tuple[Tensor, None, None]:
-        return convolve_back(d, ctx.U), None, None
-
-
-def convolve(x: Tensor, U: Tensor, bias: Tensor) -> Tensor:
-    """W * x + b."""
     return in_tiles(x, U, bias, (0, 3))
 
 
@@ -83,9 +67,10 @@ def in_tiles(x: Tensor, U: Tensor, bias: Tensor | None, ends: tuple[int, int]) -
     """
     (B, C, h, w), N = x.shape, U.shape[2]
     rows, columns = -(-h // 2), -(-w // 2)
-    y = x.new_empty(B, rows, 2, columns, 2, N)
+    y = empty((B, N, 2 * rows, 2 * columns), like=x)
+    by_tile = y.permute(0, 2, 3, 1).unflatten(2, (columns, 2)).unflatten(1, (rows, 2))
     step = max(1, CHUNK // (16 * columns * max(C, N)))
-    for image, answer in zip(x.permute(0, 2, 3, 1), y, strict=True):
+    for image, answer in zip(x.permute(0, 2, 3, 1), by_tile, strict=True):
         for start in range(0, rows, step):
             n = min(step, rows - start)
             top, bottom = 2 * start - 1, 2 * (start + n) + 1
@@ -100,7 +85,7 @@ def in_tiles(x: Tensor, U: Tensor, bias: Tensor | None, ends: tuple[int, int]) -
             by_columns = x.new_empty(2, 4, n, columns, N)
             transform_output(M, by_columns, ends)
             transform_output(by_columns.transpose(0, 1), answer[start : start + n].permute(1, 3, 0, 2, 4), ends)
-    return y.view(B, 2 * rows, 2 * columns, N)[:, :h, :w].permute(0, 3, 1, 2)
+    return y[:, :, :h, :w]
 
 
 def transform_input(d: Sequence[Tensor], out: Tensor, ends: tuple[int, int]) -> None:

@@ -1,52 +1,113 @@
-"""Freed memory is kept for the next tensor, unless somebody has decided otherwise."""
+"""Large tensors have a place of their own, and keep out of each other's way."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
+import gc
+import mmap
 
+import numpy as np
 import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from nstlab.allocator import keep_pages
+from nstlab import allocator
+from nstlab.allocator import GRAIN, LARGE, ROUNDS, Arena, arena, empty
+from nstlab.images import load_image
+from nstlab.machine import free_memory
+from nstlab.style_transfer import style_transfer_objective
+from nstlab.vgg import VGG
 
-FAULTS = """
-import resource, sys, nstlab, torch
-def faults():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(int(sys.argv[1])):
-    torch.ones(2**22).add(1)  # 16 MiB each
-before = faults()
-for _ in range(10):
-    torch.ones(2**22).add(1)
-print(faults() - before)
-"""
-SMALL_PAGES = 20 * 2**24 // 4096  # of 20 tensors
-LARGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+linux = pytest.mark.skipif(arena() is None, reason="large tensors lie where the system puts them")
+ROOM = 64 * GRAIN
 
 
-def faults(before: int, **environment: str) -> int:
-    """Page faults of 20 tensors in a fresh process, after twice as many as `before`."""
-    inherited = {name: value for name, value in os.environ.items() if name != "THP_MEM_ALLOC_ENABLE"}  # set by now
-    command = [sys.executable, "-c", FAULTS, str(before)]
-    return int(subprocess.check_output(command, env=inherited | environment, text=True))
+def pages(arena: Arena, n: int) -> torch.Tensor:
+    return arena.empty((n * GRAIN,), torch.uint8)
 
 
-@pytest.mark.skipif(not keep_pages(), reason="another C library than glibc, or tuned by hand")
-def test_pages_are_asked_for_once():
-    tuned_by_hand = {"GLIBC_TUNABLES": "glibc.malloc.mmap_threshold=1000000"}
-    kept, given_back = (faults(10, THP_MEM_ALLOC_ENABLE="0", **how) for how in ({}, tuned_by_hand))
-    assert kept < 100 < given_back
+def mine(arena: Arena, tensor: torch.Tensor) -> bool:
+    start = np.frombuffer(arena.memory, np.uint8).ctypes.data
+    return start <= tensor.data_ptr() < start + arena.size
 
 
-@pytest.mark.skipif(not LARGE_PAGES.exists() or "[never]" in LARGE_PAGES.read_text(), reason="no large pages here")
-def test_pages_are_large_as_no_module_makes_a_tensor_before():
-    by_hand = {"GLIBC_TUNABLES": "glibc.malloc.mmap_threshold=1000000"}  # so that no page is kept
-    if faults(0, THP_MEM_ALLOC_ENABLE="1", **by_hand) > SMALL_PAGES / 2:
-        pytest.skip("large pages are asked for and not given")
-    assert faults(0, **by_hand) < SMALL_PAGES / 2
+@linux
+@given(st.lists(st.tuples(st.integers(1, 20 * GRAIN), st.integers(0, 5)), max_size=30))
+def test_no_tensor_overwrites_another_and_all_room_comes_back(steps):
+    place, held = Arena(ROOM), []
+    for n, (length, drop) in enumerate(steps):
+        tensor = place.empty((length,), torch.uint8).fill_(n)
+        held.append((n, tensor))
+        del tensor
+        if drop < len(held):
+            del held[drop]
+        assert all(bool((t == number).all()) for number, t in held)
+    held.clear()
+    place.idle()
+    assert place.free == [(0, ROOM)]
 
 
-def test_large_pages_are_asked_for_unless_somebody_has_decided():
-    for environment, expected in (({}, "1"), ({"THP_MEM_ALLOC_ENABLE": "0"}, "0")):
-        keep_pages(environment)
-        assert environment["THP_MEM_ALLOC_ENABLE"] == expected
+@linux
+def test_a_view_keeps_its_place_and_what_was_dropped_goes_to_the_next():
+    place = Arena(ROOM)
+    first, second = pages(place, 4), pages(place, 4)
+    at, view = first.data_ptr(), first[8:9]
+    del first
+    assert pages(place, 4).data_ptr() != at
+    del view
+    assert pages(place, 4).data_ptr() == at and second.data_ptr() == at + 4 * GRAIN
+
+
+@linux
+def test_what_does_not_fit_is_an_ordinary_tensor():
+    place = Arena(ROOM)
+    held = pages(place, 60)
+    assert mine(place, held) and not mine(place, pages(place, 5)) and mine(place, pages(place, 4))
+
+
+@linux
+def test_memory_that_is_not_needed_for_long_goes_back():
+    place = Arena(ROOM)
+    pages(place, 50).fill_(1)
+    for n in range(ROUNDS + 2):
+        assert place.touched == 50 * GRAIN or n > ROUNDS - 2
+        pages(place, 10).fill_(1)
+    assert place.touched == place.idle() == 10 * GRAIN
+    assert bool((pages(place, 50)[10 * GRAIN :] == 0).all())  # the system gave others, cleared
+
+
+def test_other_systems_and_rationed_addresses_do_without(monkeypatch):
+    def refused(*_: object, **__: object) -> None:
+        raise OSError("Cannot allocate memory")
+
+    monkeypatch.setattr(mmap, "mmap", refused)
+    assert arena() is None
+    monkeypatch.setattr("sys.platform", "win32")
+    assert arena() is None
+    monkeypatch.setattr(allocator, "ARENA", None)
+    tensor = empty((1, 2, LARGE, 4), like=torch.ones(1))
+    assert tensor.shape == (1, 2, LARGE, 4) and tensor.is_contiguous(memory_format=torch.channels_last)
+
+
+@linux
+def test_only_large_tensors_of_the_processor_lie_there():
+    shape = (1, 64, 64, 64)
+    large, small = empty(shape, like=torch.ones(1)), empty((1, 2, 3, 4), like=torch.ones(1))
+    assert mine(allocator.ARENA, large) and not mine(allocator.ARENA, small)
+    assert large.is_contiguous(memory_format=torch.channels_last)
+    assert empty(shape, like=torch.ones(1, device="meta")).device.type == "meta"
+
+
+@linux
+def test_evaluations_share_one_place_which_counts_as_free(monkeypatch):
+    monkeypatch.setattr(allocator, "ARENA", Arena(1 << 28))
+    monkeypatch.setattr("nstlab.convolution.BAND", 1 << 16)
+    image = load_image("horses", size=128)
+    objective = style_transfer_objective(VGG(), image, image)
+    at = objective.at(image)
+    touched = allocator.ARENA.touched
+    assert touched > 5 * LARGE
+    for _ in range(3):
+        at = objective.at(at.image)
+    gc.collect()
+    assert allocator.ARENA.touched == touched == allocator.ARENA.idle()
+    monkeypatch.setattr("psutil.virtual_memory", lambda: type("memory", (), {"available": 5}))
+    assert free_memory(torch.device("cpu")) == 5 + touched

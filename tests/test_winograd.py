@@ -8,7 +8,11 @@ from torch import Tensor
 from nstlab import winograd
 from nstlab.images import load_image
 from nstlab.vgg import VGG
-from nstlab.winograd import CHUNK, Winograd, convolve, convolve_back, transformed
+from nstlab.winograd import CHUNK, convolve, convolve_back, transformed
+
+
+def answer(vgg: VGG, image: Tensor, layer: str) -> Tensor:
+    return vgg.read(image, [(layer, lambda F: F)])[0]
 
 
 def numbers(*shape: int) -> Tensor:
@@ -32,36 +36,31 @@ def test_large_images_go_some_rows_at_a_time(monkeypatch):
     torch.testing.assert_close(convolve(x, U, bias), at_once)
 
 
-def test_autograd_knows_its_way_back():
-    U, bias = transformed(numbers(4, 3, 3, 3).float()).double(), numbers(4)
-    assert torch.autograd.gradcheck(lambda x: Winograd.apply(x, U, bias), numbers(1, 3, 4, 5).requires_grad_())
-
-
 def test_in_bfloat16_it_is_within_a_hundredth():
     x, weight = numbers(1, 64, 12, 12).bfloat16(), (numbers(64, 64, 3, 3) / 24).bfloat16()
     exact = nnf.conv2d(x.double(), weight.double(), padding=1)
-    answer = convolve(x, transformed(weight), torch.zeros(64, dtype=torch.bfloat16))
-    assert 0 < (answer - exact).norm() < 0.01 * exact.norm()
+    got = convolve(x, transformed(weight), torch.zeros(64, dtype=torch.bfloat16))
+    assert 0 < (got - exact).norm() < 0.01 * exact.norm()
 
 
 def test_the_network_takes_it_for_wide_layers_and_answers_the_same(monkeypatch):
     image, vgg = load_image("horses", size=64), VGG(precision="bfloat16")
-    wide = vgg(image, ["conv5_1"])["conv5_1"]
+    wide = answer(vgg, image, "conv5_1")
     assert sorted(vgg.transforms) == ["conv3_2", "conv3_3", "conv4_1", "conv4_2", "conv4_3", "conv5_1"]
     monkeypatch.setattr(winograd, "pays", lambda weight: False)
-    plain = vgg(image, ["conv5_1"])["conv5_1"]
+    plain = answer(vgg, image, "conv5_1")
     assert 0 < (wide - plain).norm() < 0.05 * plain.norm()
 
 
 def test_filters_that_were_changed_are_transformed_again():
     image, vgg = load_image("horses", size=64), VGG(precision="bfloat16")
-    before = vgg(image, ["conv4_1"])["conv4_1"]
+    before = answer(vgg, image, "conv4_1")
     vgg.convolution("conv4_1").weight.zero_()
-    assert not torch.equal(vgg(image, ["conv4_1"])["conv4_1"], before)
+    assert not torch.equal(answer(vgg, image, "conv4_1"), before)
 
 
 def test_a_network_built_in_inference_mode_answers_the_same():
     image = load_image("horses", size=64)
     with torch.inference_mode():
-        F = VGG(precision="bfloat16")(image, ["conv4_1"])["conv4_1"]
-    assert torch.equal(F, VGG(precision="bfloat16")(image, ["conv4_1"])["conv4_1"])
+        F = answer(VGG(precision="bfloat16"), image, "conv4_1")
+    assert torch.equal(F, answer(VGG(precision="bfloat16"), image, "conv4_1"))

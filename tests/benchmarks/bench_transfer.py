@@ -3,13 +3,11 @@
     python tests/benchmarks/bench_transfer.py [PART ...]
 
 Parts: evaluation, memory, growth, large, race, precision; all of them take about half an hour on two cores. Results go
-to out/bench/transfer.md, and of `growth` a figure besides. The textbook runs in processes of its own, whose memory is
-handed out as the C library and PyTorch do by themselves: importing nstlab changes that, for the better.
+to out/bench/transfer.md, and of `growth` a figure besides. The textbook runs in processes of its own.
 """
 
 from __future__ import annotations
 
-import os
 import platform
 import subprocess
 import sys
@@ -36,9 +34,8 @@ PAIR = ("chenonceau_river", "starry_night")
 PAIRS = (PAIR, ("red_panda", "composition_viii"), ("neuschwanstein", "great_wave"), ("astronaut", "night_cafe"))
 PRECISION = checked_precision("auto", torch.device("cpu"))
 ROUNDS = 5
-TILE = 1536  # of the picture of 4096 px
+TILE = 2048  # of the picture of 4096 px
 GOALS = (150, 500)  # evaluations after which the textbook's loss is to be reached
-AS_IT_COMES = {"GLIBC_TUNABLES": "", "THP_MEM_ALLOC_ENABLE": "0"}  # what `nstlab.allocator` then leaves alone
 PLAN = (40, 40, 20, 250)  # steps at 64, 128, 256 and 512 px
 lines: list[str] = []
 
@@ -192,9 +189,8 @@ def child(who: str, size: int, tile: int = 0) -> tuple[int, float, int]:
 
 def apart(what: str) -> list[str]:
     """The lines that a process of its own prints."""
-    environment = {**os.environ, **(AS_IT_COMES if what.startswith("textbook") else {})}
     command = [sys.executable, __file__, "--child", *what.split()]
-    return subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout.splitlines()
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
 
 
 def in_child(who: str, size: int, tile: int) -> None:
