@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nstlab.laplacian import MattingLaplacian
 from nstlab.losses import content_loss, equal_weights, gram_matrix, layer_style_loss
-from nstlab.objective import Objective, SumTerm, Term
+from nstlab.objective import Objective, SumTerm, Term, unchanged
 from nstlab.tiles import Tile, halo, places_of, stride, tiles
 from nstlab.vgg import VGG
 
@@ -95,7 +95,7 @@ def responses_to(vgg: VGG, image: Tensor, layer: str, tile: int | None) -> Tenso
     size = (image.shape[2], image.shape[3])
     P: Tensor | None = None
     for t in tiles(size, tile, halo(vgg, [layer])):
-        (F,) = vgg.read(t.look(image), [(layer, lambda F: F)], t.inside)
+        (F,) = vgg.read(t.look(image), [(layer, unchanged)], t.inside)
         if P is None:
             P = F.new_empty(1, F.shape[1], size[0] // stride(layer), size[1] // stride(layer))
             P = P.contiguous(memory_format=torch.channels_last)  # as F is
