@@ -51,11 +51,11 @@ def checked_device(name: str, argument: str = "device") -> torch.device:
 
 
 ROUNDS = 20  # of which the least time counts: the rest is the machine's noise
-PRECISIONS: dict[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def checked_precision(precision: str, device: torch.device) -> str:
-    """The precision asked for; for "auto" bfloat16 where the device convolves faster in it, float32 elsewhere.
+    """The precision asked for; for "auto" the one in which the device convolves fastest.
 
     >>> checked_precision("float32", torch.device("cpu"))
     'float32'
@@ -64,26 +64,38 @@ def checked_precision(precision: str, device: torch.device) -> str:
         raise ValueError(f"precision={precision!r} is not known; choose one of auto, {', '.join(PRECISIONS)}.")
     if precision != "auto":
         return precision
-    return "bfloat16" if bfloat16_pays(device) else "float32"
+    return fastest_precision(device)
 
 
 @cache
-def bfloat16_pays(device: torch.device) -> bool:
-    """Whether bfloat16 is at least a tenth faster than float32: found out once.
+def fastest_precision(device: torch.device) -> str:
+    """What a device convolves fastest in.
 
-    CUDA multiplies it natively from Ampere on. Among processors it takes AVX-512 BF16 or AMX, but some have the first
-    and are slower with it, so the two are timed. MPS is not measured: float32.
+    CUDA multiplies bfloat16 natively from Ampere on, float16 from Volta on. A processor is tried out. MPS is not
+    measured: float32.
 
-    >>> bfloat16_pays(torch.device("cpu")) in (True, False)
+    >>> fastest_precision(torch.device("cpu")) in PRECISIONS
     True
     """
     if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (8, 0)
+        generation = torch.cuda.get_device_capability(device)
+        return "bfloat16" if generation >= (8, 0) else "float16" if generation >= (7, 0) else "float32"
+    return "bfloat16" if device.type == "cpu" and bfloat16_pays() else "float32"
+
+
+def bfloat16_pays() -> bool:
+    """Whether the processor is at least a tenth faster in bfloat16 than in float32.
+
+    It takes AVX-512 BF16 or AMX, but some have the first and are slower with it, so the two are timed.
+
+    >>> bfloat16_pays() in (True, False)
+    True
+    """
     capabilities: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # older PyTorch cannot tell
-    if device.type != "cpu" or not (capabilities.get("avx512_bf16") or capabilities.get("amx_bf16")):
+    if not (capabilities.get("avx512_bf16") or capabilities.get("amx_bf16")):
         return False
-    convolve = {name: convolution(dtype) for name, dtype in PRECISIONS.items()}
-    seconds = dict.fromkeys(PRECISIONS, float("inf"))
+    convolve = {name: convolution(PRECISIONS[name]) for name in ("float32", "bfloat16")}
+    seconds = dict.fromkeys(convolve, float("inf"))
     for _ in range(ROUNDS):  # in turn, so that whatever else the machine does meets both alike
         for name, call in convolve.items():
             began = time.perf_counter()

@@ -21,21 +21,22 @@ def evaluation_memory(vgg: VGG, layers: Iterable[str], size: tuple[int, int], ti
     """About how many bytes one evaluation of losses and gradient takes beside the filters, at most.
 
     size: (H, W). tile: as in `tiles`; None: the whole image at once. What counts are the responses of every layer,
-    which are kept for the way back.
+    which are kept for the way back, and in float16 a copy in float32 of those that are read.
 
     >>> whole, tiled = (evaluation_memory(VGG(), ["conv5_1"], (2048, 2048), tile) for tile in (None, 512))
     >>> tiled < whole / 8
     True
     """
-    computed = vgg.down_to(layers)
-    around = halo(vgg, layers) if tile else 0
+    read = set(layers)
+    computed, around = vgg.down_to(read), halo(vgg, read) if tile else 0
     H, W = (min(length, (tile or length) + 2 * around) for length in size)
-    numbers = 0
+    total = 0
     for layer in computed:
         weight = vgg.convolution(layer).weight
         pooled = weight.shape[1] if layer.endswith("_1") and layer != computed[0] else 0  # the input of a new block
-        numbers += places_of(layer, (H, W)) * (weight.shape[0] + pooled)
-    return int(WORKSPACE * numbers * weight.element_size())
+        copied = weight.shape[0] * 4 if weight.dtype == torch.float16 and layer in read else 0
+        total += places_of(layer, (H, W)) * ((weight.shape[0] + pooled) * weight.element_size() + copied)
+    return int(WORKSPACE * total)
 
 
 def run_memory(vgg: VGG, layers: Iterable[str], size: tuple[int, int], tile: int | None = None) -> int:

@@ -5,6 +5,9 @@
 
 autograd would do the same, but with a new tensor for every sum and every mask, and with every D_l from the start. Here
 one tensor goes down the layers. `VGG.forward` leaves it to autograd, `VGG.read` goes this way.
+
+A network in float16 keeps its responses in it and convolves in it, there and back; readers and all that lies between
+the convolutions on the way back have float32.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from torch.autograd.function import once_differentiable
 
 from nstlab import convolution, winograd
 from nstlab.allocator import empty
+from nstlab.half import with_range, within_range
 from nstlab.pooling import Pooling, masked
 
 Reader = tuple[int, Callable[[Tensor], Tensor]]  # the number of a layer, and what is made of its responses
@@ -50,6 +54,8 @@ class Layer(NamedTuple):
         """dL/dF_l-1, or where that is pooled first the derivative by the pooled, a new tensor, from d_l = dL/dx_l."""
         if self.U is not None:
             return winograd.convolve_back(d, self.U)
+        if self.weight.dtype == torch.float16:
+            return within_range(lambda d: convolution.transposed(d, self.weight, self.padding), d)
         return convolution.transposed(d, self.weight, self.padding)
 
 
@@ -83,7 +89,7 @@ class Reading(torch.autograd.Function):
         for l in reversed(range(len(ctx.layers))):
             layer, own = ctx.layers[l], l not in seen
             D = asked_of(seen.pop(l, None), of_layer.pop(l))
-            d = joined(F.pop(l), D, layer.places, d, pooling, own)
+            d = joined(with_range(F.pop(l)), D, layer.places, d, pooling, own)
             if d is not None:
                 d, pooling = layer.back(d), layer.pooling
         return d, None, None
@@ -93,13 +99,14 @@ def walk(
     x: Tensor, layers: Sequence[Layer], readers: Sequence[Reader], keep: bool
 ) -> tuple[dict[int, Tensor], dict[int, Tensor], list[Tensor]]:
     """F_l of every layer if they are kept for the way back, what readers see of theirs, and what each makes of it."""
+    x = x.to(layers[0].weight.dtype)
     F: dict[int, Tensor] = {}
     seen: dict[int, Tensor] = {}
     read: dict[int, Tensor] = {}
     for l, layer in enumerate(layers):
         x = layer.forward(x)
         of_this = {n: reader for n, (number, reader) in enumerate(readers) if number == l}
-        part = x[(..., *layer.places)]
+        part = with_range(x[(..., *layer.places)])
         with torch.set_grad_enabled(keep):
             part.requires_grad_(keep and bool(of_this))
             read |= {n: reader(part) for n, reader in of_this.items()}

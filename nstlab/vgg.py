@@ -39,8 +39,9 @@ class VGG(nn.Module):
     normalized: scale every filter so that its mean response over photographs and places is 1, section 2 of [1].
     weights: see `load_filters`; seed: of weights="random".
     precision: "float32", or "bfloat16", in which the network then computes and answers: half the memory, and up to
-        three times as fast where the device multiplies it natively; "auto" takes it exactly there. Losses add up in
-        float32.
+        three times as fast where the device multiplies it natively. "float16" is for GPUs that know only that: the
+        network computes in it, readers and derivatives have float32. "auto" takes what is fastest on the device. Losses
+        add up in float32.
 
     >>> vgg = VGG()
     >>> {layer: tuple(F.shape) for layer, F in vgg(torch.rand(1, 3, 64, 48), ["conv1_1", "conv4_2"]).items()}
@@ -93,7 +94,7 @@ class VGG(nn.Module):
         poolings would shrink to nothing.
         """
         wanted = {layers} if isinstance(layers, str) else set(layers)
-        responses, x = {}, self.prepared(image, wanted)
+        responses, x = {}, self.prepared(image, wanted).to(PRECISIONS[self.precision])
         for name in self.down_to(wanted):
             layer = self.layer(name)
             pooled = layer.pooling.forward(x) if layer.pooling else x
@@ -138,7 +139,7 @@ class VGG(nn.Module):
         x = (image - self.mean) / self.std
         if self.padding == "reflect":
             x = nnf.pad(x, (1, 1, 1, 1), "reflect")
-        return x.to(self.convolution(self.layers[0]).weight.dtype, memory_format=torch.channels_last)
+        return x.contiguous(memory_format=torch.channels_last)
 
     def convolution(self, name: str) -> nn.Conv2d:
         """The frozen convolution of that name, a submodule of this one."""

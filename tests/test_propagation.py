@@ -116,3 +116,24 @@ def test_bfloat16_is_near_float32_and_takes_half_the_memory():
     for name in LAYERS:
         assert short[name].dtype == torch.bfloat16 and 2 * short[name].nbytes == exact[name].nbytes
         assert (short[name] - exact[name]).norm() < 0.02 * exact[name].norm()
+
+
+@pytest.mark.parametrize("pooling", ["avg", "max"])
+@pytest.mark.parametrize("times", [1e-12, 1.0, 1e12])
+def test_derivatives_may_be_far_outside_float16(pooling, times):
+    image = load_image("horses", size=64).requires_grad_()
+
+    def at(precision: str) -> tuple[list[Tensor], Tensor]:
+        readers = [(layer, lambda F: times * weigh(F)) for layer in LAYERS]
+        losses = VGG(pooling=pooling, precision=precision).read(image, readers)
+        return losses, gradient(losses, image)
+
+    (exact, by_float32), (got, by_float16) = at("float32"), at("float16")
+    torch.testing.assert_close(got, exact, rtol=1e-2, atol=0.0)
+    assert (by_float16 - by_float32).norm() < 0.02 * by_float32.norm()
+
+
+def test_derivatives_by_nothing_are_nothing_in_float16_too():
+    image = load_image("horses", size=64).requires_grad_()
+    got = VGG(precision="float16").read(image, [("conv3_1", lambda F: 0 * F.sum())])
+    assert not gradient(got, image).any()

@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nstlab.images import load_image
-from nstlab.memory import evaluation_memory, fitting_tile, run_memory
+from nstlab.memory import WORKSPACE, evaluation_memory, fitting_tile, run_memory
 from nstlab.objective import Objective, Term
 from nstlab.style_transfer import CONTENT_LAYER, STYLE_LAYERS, style_transfer_objective
-from nstlab.tiles import GRID, halo, tiles
+from nstlab.tiles import GRID, halo, places_of, tiles
 from nstlab.transfer import stylize
 from nstlab.vgg import VGG
 
@@ -89,6 +89,12 @@ def test_the_tile_chosen_is_the_largest_that_fits():
 def test_bfloat16_is_planned_with_half_the_memory():
     short, exact = (evaluation_memory(VGG(precision=p), LAYERS, (512, 512)) for p in ("bfloat16", "float32"))
     assert 2 * short == pytest.approx(exact, abs=2)
+
+
+def test_float16_is_planned_with_a_wide_copy_of_what_is_read():
+    half, read = (evaluation_memory(VGG(precision=p), LAYERS, (512, 512)) for p in ("bfloat16", "float16"))
+    copies = sum(VGG().convolution(layer).out_channels * places_of(layer, (512, 512)) * 4 for layer in LAYERS)
+    assert read - half == pytest.approx(WORKSPACE * copies, abs=2)
 
 
 def test_a_run_divides_its_image_by_itself_where_memory_is_short(monkeypatch):

@@ -146,8 +146,17 @@ def test_a_network_of_ones_own_is_used():
 def test_auto_precision_is_one_of_both_and_the_networks_is_reported():
     assert VGG(precision="auto").precision in ("float32", "bfloat16")
     assert "bfloat16" in repr(VGG(precision="bfloat16"))
-    with pytest.raises(ValueError, match="float16"):
-        VGG(precision="float16")
+    with pytest.raises(ValueError, match="choose one of auto, float32, bfloat16, float16"):
+        VGG(precision="float8")
+
+
+@pytest.mark.parametrize(
+    ("generation", "fastest"),
+    [((6, 1), "float32"), ((7, 0), "float16"), ((7, 5), "float16"), ((8, 0), "bfloat16"), ((9, 0), "bfloat16")],
+)
+def test_a_gpu_gets_what_it_multiplies_natively(generation, fastest, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: generation)
+    assert machine.fastest_precision.__wrapped__(torch.device("cuda")) == fastest
 
 
 @pytest.mark.parametrize(("faster", "pays"), [("bfloat16", True), ("float32", False)])
@@ -157,17 +166,18 @@ def test_bfloat16_is_taken_only_where_it_is_faster(faster, pays, monkeypatch):
 
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True}, raising=False)
     monkeypatch.setattr(machine, "convolution", wait)
-    assert machine.bfloat16_pays.__wrapped__(torch.device("cpu")) is pays
+    assert machine.bfloat16_pays() is pays
 
 
 def test_nothing_is_timed_where_a_processor_lacks_bfloat16(monkeypatch):
     monkeypatch.setattr(torch.cpu, "get_capabilities", dict, raising=False)
     monkeypatch.setattr(machine, "convolution", lambda dtype: pytest.fail("timed without need"))
-    assert not machine.bfloat16_pays.__wrapped__(torch.device("cpu"))
+    assert not machine.bfloat16_pays()
 
 
-def test_bfloat16_ends_near_float32():
-    runs = (stylize("horses", "great_wave", size=64, steps=15, vgg=VGG(precision=p)) for p in ("float32", "bfloat16"))
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_half_precision_ends_near_float32(precision):
+    runs = (stylize("horses", "great_wave", size=64, steps=15, vgg=VGG(precision=p)) for p in ("float32", precision))
     exact = style_transfer_objective(VGG(), load_image("horses", size=64), load_image("great_wave", size=64))
     one, other = (exact.at(result.image).total for result in runs)
     assert other == pytest.approx(one, rel=0.1)
