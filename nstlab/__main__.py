@@ -56,6 +56,7 @@ def parser() -> argparse.ArgumentParser:
     add("--weights", metavar="PATH", help="a local file of the network's filters, .pth or .safetensors")
     add("--pooling", choices=POOLINGS, default="avg", help="(%(default)s)")
     add("--precision", choices=("auto", *PRECISIONS), default="auto", help="of the network (%(default)s)")
+    add("--compiled", action="store_true", help="compile the network for every size first, which may pay on a GPU")
     add(
         "--tile",
         metavar="PIXELS",
@@ -105,7 +106,13 @@ def stylize_from(options: argparse.Namespace) -> Run:
         start = load_image(start)
     place = checked_device(options.device) if options.device else default_device()
     precision = checked_precision(options.precision, place)
-    network = VGG(options.network, pooling=options.pooling, weights=options.weights, precision=precision)
+    network = VGG(
+        options.network,
+        pooling=options.pooling,
+        weights=options.weights,
+        precision=precision,
+        compiled=options.compiled,
+    )
     return stylize_run(
         options.content,
         options.style,

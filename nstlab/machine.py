@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import psutil
 import torch
@@ -109,6 +110,25 @@ def convolution(dtype: torch.dtype) -> Callable[[], Tensor]:
     x = torch.ones(1, 256, 32, 32, dtype=dtype).to(memory_format=torch.channels_last)
     weight = torch.ones(256, 256, 3, 3, dtype=dtype).to(memory_format=torch.channels_last)
     return lambda: nnf.conv2d(x, weight, padding=1)
+
+
+def checked_compiler(device: torch.device) -> Callable[..., Any]:
+    """`torch.compile`, after something small was compiled for the device.
+
+    Raises ValueError where that fails, as it does without a C++ compiler.
+
+    >>> checked_compiler(torch.device("cpu")) is torch.compile  # doctest: +SKIP
+    True
+    """
+    try:
+        torch.compile(lambda x: x.relu() + 1)(torch.ones(2, device=device))
+    except Exception as error:  # of many kinds, by the device and by what is missing
+        reason = str(error).strip().splitlines()[0]
+        raise ValueError(
+            f"compiled=True cannot be used here, nothing can be compiled for {device}: {reason} "
+            f"Install a C++ compiler (on Debian: apt-get install g++ python3-dev), or leave it out."
+        ) from None
+    return torch.compile
 
 
 def free_memory(device: torch.device) -> int:

@@ -20,7 +20,7 @@ from nstlab import winograd
 from nstlab.filters import DATA, Filters, layer_names, load_filters
 from nstlab.half import widened
 from nstlab.images import load_image, samples
-from nstlab.machine import PRECISIONS, checked_precision, default_device
+from nstlab.machine import PRECISIONS, checked_compiler, checked_precision, default_device
 from nstlab.pooling import POOLINGS
 from nstlab.propagation import EVERYWHERE, Layer, Places, Reading
 
@@ -42,6 +42,8 @@ class VGG(nn.Module):
         three times as fast where the device multiplies it natively. "float16" is for GPUs that know only that: the
         network computes in it, readers and derivatives have float32. "auto" takes what is fastest on the device. Losses
         add up in float32.
+    compiled: have `torch.compile` make the way through the network and back, in some 20 seconds for every new size of
+        image, once a machine. For GPUs: on a processor it is no faster. Not with float16.
 
     >>> vgg = VGG()
     >>> {layer: tuple(F.shape) for layer, F in vgg(torch.rand(1, 3, 64, 48), ["conv1_1", "conv4_2"]).items()}
@@ -60,6 +62,7 @@ class VGG(nn.Module):
         weights: str | os.PathLike[str] | None = None,
         seed: int = 0,
         precision: str = "float32",
+        compiled: bool = False,
     ):
         super().__init__()
         for argument, value, known in (("pooling", pooling, POOLINGS), ("padding", padding, PADDINGS)):
@@ -68,6 +71,11 @@ class VGG(nn.Module):
         self.layers = layer_names(network)
         self.network, self.pooling, self.padding = network, pooling, padding
         self.precision = checked_precision(precision, default_device())
+        if compiled and self.precision == "float16":
+            raise ValueError(
+                "compiled=True does not go with float16, whose range derivatives leave: name another precision."
+            )
+        self.compiled = checked_compiler(default_device())(self.forward) if compiled else None
         filters = load_filters(network, weights, seed)
         self.register_buffer("mean", torch.tensor(filters.mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(filters.std).view(1, 3, 1, 1))
@@ -112,15 +120,21 @@ class VGG(nn.Module):
         """What each reader makes of the responses of its layer, (layer, reader): Gram matrices, say.
 
         places: from a layer to the rows and columns of its responses that its readers see. The same as reading from
-        `forward`, and the same derivatives, in less time and memory. Raises as `forward` does.
+        `forward`, and the same derivatives, in less time and memory; a compiled network does read from `forward` where
+        derivatives are wanted. Raises as `forward` does.
 
         >>> [total] = VGG().read(torch.rand(1, 3, 64, 48), [("conv4_2", lambda F: F.sum())])
         >>> total.shape
         torch.Size([])
         """
         wanted = {layer for layer, _ in readers}
+        if self.compiled and image.requires_grad and torch.is_grad_enabled():
+            F = self.compiled(image, wanted)
+            return [reader(F[layer][(..., *places(layer))]) for layer, reader in readers]
         x = self.prepared(image, wanted)
-        layers = [self.layer(name)._replace(places=places(name)) for name in self.down_to(wanted)]
+        layers = [
+            self.layer(name)._replace(places=places(name), U=self.transformed(name)) for name in self.down_to(wanted)
+        ]
         return list(Reading.apply(x, layers, [(self.layers.index(layer), reader) for layer, reader in readers]))
 
     def down_to(self, wanted: Iterable[str]) -> list[str]:
@@ -152,12 +166,13 @@ class VGG(nn.Module):
         convolution, first = self.convolution(name), name == self.layers[0]
         pooling = POOLINGS[self.pooling] if name.endswith("_1") and not first else None
         padded = first and self.padding == "reflect"
-        U = self.transformed(name) if winograd.pays(convolution.weight) else None
-        return Layer(convolution.weight, convolution.get_parameter("bias"), 0 if padded else 1, pooling, U)
+        return Layer(convolution.weight, convolution.get_parameter("bias"), 0 if padded else 1, pooling)
 
-    def transformed(self, name: str) -> Tensor:
-        """The filters of that name for `winograd`: computed once, and again if somebody changes them."""
+    def transformed(self, name: str) -> Tensor | None:
+        """The filters of that name for `winograd`, if it pays: computed once, and again if somebody changes them."""
         weight = self.convolution(name).weight
+        if not winograd.pays(weight):
+            return None
         version = 0 if weight.is_inference() else weight._version  # a network built in inference mode has no versions
         of, at, U = self.transforms.get(name, (None, 0, weight))
         if of is not weight or at != version:

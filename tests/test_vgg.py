@@ -1,5 +1,9 @@
 """The network, against torchvision's with the same numbers, and its filters from every place they can come from."""
 
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -189,3 +193,31 @@ def test_without_a_network_vgg19_names_the_bundled_one_as_the_way_out(tmp_path, 
 def test_bad_arguments_are_refused_by_name(vgg: VGG, call: Callable[[VGG], object], says: str):
     with pytest.raises(ValueError, match=says):
         call(vgg)
+
+
+@pytest.mark.skipif(
+    shutil.which("g++") is None, reason="no C++ compiler; on Debian or Ubuntu: apt-get install g++"
+)
+def test_a_compiled_network_reads_the_same_and_its_derivatives_are_the_same(vgg, image):
+    def places(layer: str) -> tuple[slice, slice]:
+        return slice(1, -1), slice(2, None)
+
+    readers = [("conv2_1", lambda F: F.square().mean()), ("conv1_2", lambda F: (F / 100).sigmoid().sum())]
+    x = image.clone().requires_grad_()
+    answers = [network.read(x, readers, places) for network in (vgg, VGG(compiled=True))]
+    torch.testing.assert_close(answers[1], answers[0])
+    expected, got = (torch.autograd.grad(torch.stack(answer).sum(), x)[0] for answer in answers)
+    torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-4 * expected.abs().max().item())
+
+
+def test_where_nothing_can_be_compiled_that_is_said_before_the_run(tmp_path):
+    command = [sys.executable, "-c", "from nstlab.vgg import VGG; VGG(compiled=True)"]
+    environment = {**os.environ, "CXX": "/no/such/compiler", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path)}
+    failed = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert failed.returncode and "ValueError: compiled=True cannot be used here" in failed.stderr
+    assert "/no/such/compiler" in failed.stderr and "leave it out" in failed.stderr
+
+
+def test_float16_is_not_compiled():
+    with pytest.raises(ValueError, match="does not go with float16"):
+        VGG(precision="float16", compiled=True)
