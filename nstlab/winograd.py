@@ -5,7 +5,7 @@ Convolutional Neural Networks", arXiv 1509.09308, 2015, section 4.1.
 
 d is a tile of 4 x 4 places, g a filter, Y the answer at the 2 x 2 places in the middle of d. A^T, B^T and G hold 0, 1,
 -1 and 1/2. With many channels nearly all of the time goes into the brackets: 16 products of matrices, places by
-channels. In bfloat16 what is rounded on the way makes the answer about three times as inexact as a plain convolution's.
+channels. What is rounded on the way makes the answer about three times as inexact as a plain convolution's.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from nstlab.allocator import empty
 
 G = ((1.0, 0.0, 0.0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0.0, 0.0, 1.0))
 WIDE = 256 * 256  # channels in times channels out, from which on it pays
-CHUNK = 1 << 22  # numbers of transformed tiles at a time, so that they stay in a processor's cache
+CHUNK = 1 << 23  # bytes of transformed tiles at a time, so that they stay in a processor's cache
 
 
 def pays(weight: Tensor) -> bool:
-    """Whether filters (N, C, 3, 3) are convolved faster this way: many of them, in bfloat16, on a processor.
+    """Whether filters (N, C, 3, 3) are convolved faster this way: many of them, on a processor that multiplies them.
 
-    >>> pays(torch.zeros(512, 512, 3, 3, dtype=torch.bfloat16)), pays(torch.zeros(512, 512, 3, 3))
+    >>> pays(torch.zeros(512, 512, 3, 3)), pays(torch.zeros(64, 64, 3, 3))
     (True, False)
     """
     many = weight.shape[0] * weight.shape[1] >= WIDE
-    return many and weight.dtype == torch.bfloat16 and weight.device.type == "cpu"
+    return many and weight.dtype in (torch.float32, torch.bfloat16) and weight.device.type == "cpu"
 
 
 def transformed(weight: Tensor) -> Tensor:
@@ -69,7 +69,7 @@ def in_tiles(x: Tensor, U: Tensor, bias: Tensor | None, ends: tuple[int, int]) -
     rows, columns = -(-h // 2), -(-w // 2)
     y = empty((B, N, 2 * rows, 2 * columns), like=x)
     by_tile = y.permute(0, 2, 3, 1).unflatten(2, (columns, 2)).unflatten(1, (rows, 2))
-    step = max(1, CHUNK // (16 * columns * max(C, N)))
+    step = max(1, CHUNK // (16 * columns * max(C, N) * x.element_size()))
     for image, answer in zip(x.permute(0, 2, 3, 1), by_tile, strict=True):
         for start in range(0, rows, step):
             n = min(step, rows - start)

@@ -195,9 +195,7 @@ def test_bad_arguments_are_refused_by_name(vgg: VGG, call: Callable[[VGG], objec
         call(vgg)
 
 
-@pytest.mark.skipif(
-    shutil.which("g++") is None, reason="no C++ compiler; on Debian or Ubuntu: apt-get install g++"
-)
+@pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler; on Debian or Ubuntu: apt-get install g++")
 def test_a_compiled_network_reads_the_same_and_its_derivatives_are_the_same(vgg, image):
     def places(layer: str) -> tuple[slice, slice]:
         return slice(1, -1), slice(2, None)
