@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import cache
 from pathlib import Path
 
 import safetensors.torch
@@ -20,7 +21,7 @@ from nstlab import winograd
 from nstlab.filters import DATA, Filters, layer_names, load_filters
 from nstlab.half import widened
 from nstlab.images import load_image, samples
-from nstlab.machine import PRECISIONS, checked_compiler, checked_precision, default_device
+from nstlab.machine import PRECISIONS, check_compiler, checked_precision, default_device
 from nstlab.pooling import POOLINGS
 from nstlab.propagation import EVERYWHERE, Layer, Places, Reading
 
@@ -75,7 +76,9 @@ class VGG(nn.Module):
             raise ValueError(
                 "compiled=True does not go with float16, whose range derivatives leave: name another precision."
             )
-        self.compiled = checked_compiler(default_device())(self.forward) if compiled else None
+        if compiled:
+            check_compiler(default_device())
+        self.compiled = compiled
         filters = load_filters(network, weights, seed)
         self.register_buffer("mean", torch.tensor(filters.mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(filters.std).view(1, 3, 1, 1))
@@ -93,7 +96,7 @@ class VGG(nn.Module):
         self.transforms: dict[str, tuple[Tensor, int, Tensor]] = {}  # of a layer: filters, their version, transformed
 
     def extra_repr(self) -> str:
-        return f"{self.network}, pooling={self.pooling}, padding={self.padding}, {self.precision}"
+        return f"{self.network}, pooling={self.pooling}, padding={self.padding}, {self.precision}{', compiled' * self.compiled}"
 
     def forward(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """The responses F after the ReLU of the layers asked for, {layer: (B, N, h, w)}, running no deeper than needed.
@@ -129,7 +132,7 @@ class VGG(nn.Module):
         """
         wanted = {layer for layer, _ in readers}
         if self.compiled and image.requires_grad and torch.is_grad_enabled():
-            F = self.compiled(image, wanted)
+            F = compiled_forward()(self, image, wanted)
             return [reader(F[layer][(..., *places(layer))]) for layer, reader in readers]
         x = self.prepared(image, wanted)
         layers = [
@@ -203,6 +206,13 @@ class VGG(nn.Module):
                 f"{self.network} takes images (B, 3, H, W) of at least {smallest}x{smallest} pixels to answer at "
                 f"{deepest}; it was given {tuple(image.shape)}. `load_image` gives the right shape."
             )
+
+
+@cache
+def compiled_forward() -> Callable[[VGG, Tensor, Iterable[str]], dict[str, Tensor]]:
+    """`VGG.forward`, which PyTorch compiles anew for every network, choice of layers and size that it meets."""
+    compiled: Callable[[VGG, Tensor, Iterable[str]], dict[str, Tensor]] = torch.compile(VGG.forward)
+    return compiled
 
 
 @torch.no_grad()

@@ -5,7 +5,8 @@ Convolutional Neural Networks", arXiv 1509.09308, 2015, section 4.1.
 
 d is a tile of 4 x 4 places, g a filter, Y the answer at the 2 x 2 places in the middle of d. A^T, B^T and G hold 0, 1,
 -1 and 1/2. With many channels nearly all of the time goes into the brackets: 16 products of matrices, places by
-channels. What is rounded on the way makes the answer about three times as inexact as a plain convolution's.
+channels. In bfloat16 what is rounded on the way makes the answer about three times as inexact as a plain convolution's;
+in float32 it is none the worse.
 """
 
 from __future__ import annotations

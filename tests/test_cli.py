@@ -42,7 +42,7 @@ def test_stylize_writes_picture_table_and_plot_and_says_so(tmp_path, capsys):
 def test_options_reach_the_run(tmp_path, monkeypatch):
     seen = {}
     monkeypatch.setattr(cli, "stylize_run", lambda *a, **k: seen.update(k) or (_ for _ in ()).throw(ValueError("seen")))
-    monkeypatch.setattr("nstlab.vgg.checked_compiler", lambda device: lambda forward: "compiled")
+    monkeypatch.setattr("nstlab.vgg.check_compiler", lambda device: None)
     picture = tmp_path / "start.png"
     Image.new("RGB", (64, 48)).save(picture)
     options = (
@@ -65,7 +65,7 @@ def test_options_reach_the_run(tmp_path, monkeypatch):
     )
     assert isinstance(seen.pop("start"), torch.Tensor)
     vgg = seen.pop("vgg")
-    assert (vgg.pooling, vgg.precision, vgg.compiled) == ("max", "bfloat16", "compiled")
+    assert (vgg.pooling, vgg.precision, vgg.compiled) == ("max", "bfloat16", True)
     assert seen == {
         "size": 128,
         "steps": 5,
