@@ -96,7 +96,8 @@ class VGG(nn.Module):
         self.transforms: dict[str, tuple[Tensor, int, Tensor]] = {}  # of a layer: filters, their version, transformed
 
     def extra_repr(self) -> str:
-        return f"{self.network}, pooling={self.pooling}, padding={self.padding}, {self.precision}{', compiled' * self.compiled}"
+        how = f"{self.precision}, compiled" if self.compiled else self.precision
+        return f"{self.network}, pooling={self.pooling}, padding={self.padding}, {how}"
 
     def forward(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """The responses F after the ReLU of the layers asked for, {layer: (B, N, h, w)}, running no deeper than needed.
