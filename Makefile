@@ -43,7 +43,7 @@ notebooks: $(READY)  ## run the course and write its outputs into the notebooks
 voila: $(READY)  ## serve approach 1 as an app without code
 	$(BIN)/voila notebooks/05_approach_1.ipynb
 
-bench: $(READY)  ## measure speed and memory against others, as ratios (about 40 minutes)
+bench: $(READY)  ## measure speed and memory against others, as ratios (about an hour)
 	$(BIN)/python tests/benchmarks/bench_laplacian.py
 	$(BIN)/python tests/benchmarks/bench_live.py
 	$(BIN)/python tests/benchmarks/bench_transfer.py

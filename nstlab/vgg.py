@@ -106,7 +106,7 @@ class VGG(nn.Module):
         poolings would shrink to nothing.
         """
         wanted = {layers} if isinstance(layers, str) else set(layers)
-        responses, x = {}, self.prepared(image, wanted).to(PRECISIONS[self.precision])
+        responses, x = {}, self.prepared(image, wanted).to(self.convolution(self.layers[0]).weight.dtype)
         for name in self.down_to(wanted):
             layer = self.layer(name)
             pooled = layer.pooling.forward(x) if layer.pooling else x

@@ -60,6 +60,14 @@ def test_it_agrees_with_finite_differences():
     assert torch.autograd.gradcheck(lambda x: read(vgg, x, ("conv1_2", "conv2_1")), image)
 
 
+def test_in_float64_it_answers_as_a_plain_forward_does():
+    vgg, image = VGG().double(), load_image("horses", size=64).double()
+    F = vgg(image, LAYERS)
+    for layer, got in zip(LAYERS, vgg.read(image, [(layer, lambda F: F) for layer in LAYERS]), strict=True):
+        assert got.dtype == torch.float64
+        torch.testing.assert_close(got, F[layer])
+
+
 def test_one_may_go_back_twice_and_from_some_readings_only():
     vgg, image = VGG(), load_image("horses", size=64).requires_grad_()
     got = read(vgg, image, LAYERS)
