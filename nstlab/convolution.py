@@ -23,49 +23,29 @@ def rectified(x: Tensor, weight: Tensor, bias: Tensor, padding: int) -> Tensor:
               [1., 4., 4., 1.],
               [0., 1., 1., 0.]]]])
     """
-    return in_bands(
-        lambda band, around: nnf.conv2d(band, weight, bias, padding=around),
-        x,
-        weight.shape[0],
-        padding,
-        lambda y, out: torch.clamp_min(y, 0, out=out),
-    )
+    return in_bands(x, weight, bias, padding, lambda y, out: torch.clamp_min(y, 0, out=out))
 
 
 def transposed(d: Tensor, weight: Tensor, padding: int) -> Tensor:
     """W^T * d, from dL/d(W * x) to dL/dx: a convolution with every filter turned round, from N maps to C.
-
-    padding: of x. Where x has none around it, d has two, and the other way round.
 
     >>> transposed(torch.ones(1, 1, 1, 1), torch.arange(9.0).view(1, 1, 3, 3), padding=0)
     tensor([[[[0., 1., 2.],
               [3., 4., 5.],
               [6., 7., 8.]]]])
     """
-    return in_bands(
-        lambda band, around: nnf.conv_transpose2d(band, weight, padding=(2 - around[0], 2 - around[1])),
-        d,
-        weight.shape[1],
-        2 - padding,
-        lambda y, out: out.copy_(y),
-    )
+    turned = weight.transpose(0, 1).flip(2, 3).contiguous(memory_format=torch.channels_last)
+    return in_bands(d, turned, None, 2 - padding, lambda y, out: out.copy_(y))
 
 
 def in_bands(
-    convolve: Callable[[Tensor, tuple[int, int]], Tensor],
-    x: Tensor,
-    N: int,
-    padding: int,
-    finish: Callable[[Tensor, Tensor], object],
+    x: Tensor, weight: Tensor, bias: Tensor | None, padding: int, finish: Callable[[Tensor, Tensor], object]
 ) -> Tensor:
-    """What `finish` writes of a convolution, from its rows to those of the answer, which may be they themselves.
-
-    convolve: takes x, or some rows of it, with so many zeros above and below, and left and right, to N maps.
-    """
-    B, C, h, w = x.shape
+    """What `finish` writes of W * x + b, from its rows to those of the answer, which may be they themselves."""
+    (B, C, h, w), N = x.shape, weight.shape[0]
     step = max(1, BAND // (B * w * max(C, N)))
     if step >= h or x.device.type != "cpu":
-        y = convolve(x, (padding, padding))
+        y = nnf.conv2d(x, weight, bias, padding=padding)
         finish(y, y)
         return y
     answer = empty((B, N, h - 2 + 2 * padding, w - 2 + 2 * padding), like=x)
@@ -75,5 +55,5 @@ def in_bands(
         band, beyond = x[:, :, max(0, top) : bottom], (max(0, -top), max(0, bottom - h))
         if any(beyond):
             band = nnf.pad(band, (0, 0, *beyond))
-        finish(convolve(band, (0, padding)), out)
+        finish(nnf.conv2d(band, weight, bias, padding=(0, padding)), out)
     return answer
