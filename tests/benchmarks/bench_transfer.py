@@ -2,9 +2,9 @@
 
     python tests/benchmarks/bench_transfer.py [PART ...]
 
-Parts: evaluation, memory, growth, large, race, precision; all of them take 40 minutes on two cores, and half as much
-again where the processor is not fast in bfloat16, which has no `precision`. Results go to out/bench/transfer.md, and of
-`growth` a figure besides. The textbook runs in processes of its own.
+Parts: evaluation, memory, growth, large, race, and precision where the processor is fast in bfloat16; all of them take
+about half an hour on two cores. Results go to out/bench/transfer.md, and of `growth` a figure besides. The textbook runs
+in processes of its own.
 """
 
 from __future__ import annotations
