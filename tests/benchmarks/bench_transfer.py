@@ -3,8 +3,8 @@
     python tests/benchmarks/bench_transfer.py [PART ...]
 
 Parts: evaluation, memory, growth, large, race, and precision where the processor is fast in bfloat16; all of them take
-about half an hour on two cores. Results go to out/bench/transfer.md, and of `growth` a figure besides. The textbook runs
-in processes of its own.
+about half an hour on two cores. Results go to out/bench/transfer.md, and of `growth` a figure besides. The textbook
+runs in processes of its own.
 """
 
 from __future__ import annotations
