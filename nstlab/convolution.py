@@ -51,9 +51,9 @@ def in_bands(
     answer = empty((B, N, h - 2 + 2 * padding, w - 2 + 2 * padding), like=x)
     for start in range(0, answer.shape[2], step):
         out = answer[:, :, start : start + step]
-        top, bottom = start - padding, start + out.shape[2] + 2 - padding
-        band, beyond = x[:, :, max(0, top) : bottom], (max(0, -top), max(0, bottom - h))
-        if any(beyond):
-            band = nnf.pad(band, (0, 0, *beyond))
-        finish(nnf.conv2d(band, weight, bias, padding=(0, padding)), out)
+        n = out.shape[2]
+        top, bottom = start - padding, start + n + 2 - padding
+        beyond = padding if top < 0 or bottom > h else 0  # rows of zeros, of which the band has use for some
+        y = nnf.conv2d(x[:, :, max(0, top) : bottom], weight, bias, padding=(beyond, padding))
+        finish(y.narrow(2, beyond + min(0, top), n), out)
     return answer

@@ -47,13 +47,13 @@ class Layer(NamedTuple):
         """F_l from F_l-1."""
         pooled = self.pooling.forward(F) if self.pooling else F
         if self.U is not None:
-            return winograd.convolve(pooled, self.U, self.bias).relu_()
+            return winograd.rectified(pooled, self.U, self.bias)
         return convolution.rectified(pooled, self.weight, self.bias, self.padding)
 
     def back(self, d: Tensor) -> Tensor:
         """dL/dF_l-1, or where that is pooled first the derivative by the pooled, a new tensor, from d_l = dL/dx_l."""
         if self.U is not None:
-            return winograd.convolve_back(d, self.U)
+            return winograd.transposed(d, self.U)
         if self.weight.dtype == torch.float16:
             return within_range(lambda d: convolution.transposed(d, self.weight, self.padding), d)
         return convolution.transposed(d, self.weight, self.padding)
