@@ -41,7 +41,7 @@ def test_large_images_go_some_rows_at_a_time(algorithm, monkeypatch):
     torch.testing.assert_close(rectified(x, U, bias), at_once)
 
 
-@pytest.mark.parametrize(("dtype", "within"), [(torch.bfloat16, 1e-2), (torch.float32, 3e-6)])
+@pytest.mark.parametrize(("dtype", "within"), [(torch.bfloat16, 1e-2), (torch.float32, 5e-6)])
 def test_it_is_nearly_as_exact_as_its_numbers(dtype, within):
     x, weight, d = numbers(1, 64, 12, 12).to(dtype), (numbers(64, 64, 3, 3) / 24).to(dtype), numbers(1, 64, 8, 8)
     U, d = transformed(weight), d.to(dtype)
