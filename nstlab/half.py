@@ -49,11 +49,13 @@ def within_range(linear: Callable[[Tensor], Tensor], d: Tensor) -> Tensor:
 
 
 def in_parts(F: Tensor, along: int) -> tuple[Tensor, ...]:
-    """F cut along one of its dimensions into parts of about CHUNK numbers.
+    """F cut along one of its dimensions into parts of about CHUNK numbers, on a processor; a GPU takes all at once.
 
     >>> [len(part) for part in in_parts(torch.ones(5, CHUNK // 2), 0)]
     [2, 2, 1]
     """
+    if F.device.type != "cpu":
+        return (F,)
     return F.split(max(1, CHUNK * F.shape[along] // max(1, F.numel())), along)
 
 
@@ -115,10 +117,12 @@ class SelfProduct(torch.autograd.Function):
 
 def product(F: Tensor) -> Tensor:
     """F F^T of a matrix, in float32 at least."""
-    if F.dtype == torch.bfloat16 and F.device.type == "cpu":
+    if F.dtype != torch.bfloat16 or F.device.type == "mps":
+        wide = widened(F)
+        return wide @ wide.T
+    if F.device.type == "cpu":
         return product_in_two_parts(F)
-    wide = widened(F)
-    return wide @ wide.T
+    return torch.mm(F, F.T, out_dtype=torch.float32)  # a GPU hands its sums out as they are
 
 
 def product_in_two_parts(F: Tensor) -> Tensor:

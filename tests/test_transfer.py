@@ -4,6 +4,9 @@ import time
 
 import pytest
 import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from nstlab import machine
 from nstlab.images import ImageError, load_image
@@ -157,6 +160,32 @@ def test_auto_precision_is_one_of_both_and_the_networks_is_reported():
 def test_a_gpu_gets_what_it_multiplies_natively(generation, fastest, monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: generation)
     assert machine.fastest_precision.__wrapped__(torch.device("cuda")) == fastest
+
+
+class OneDevice(TorchDispatchMode):
+    """Refuses whatever would mix devices. On the device "meta" a tensor has no numbers, so nothing can wait for one."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        devices = {t.device.type for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor) and t.ndim}
+        assert len(devices) < 2, f"{func} mixes {devices}"
+        return func(*args, **kwargs or {})
+
+
+@pytest.mark.parametrize("tile", [None, 32])
+@pytest.mark.parametrize("pooling", ["avg", "max"])
+@pytest.mark.parametrize("precision", list(machine.PRECISIONS))
+def test_an_evaluation_stays_on_its_device_and_waits_for_it_once(precision, pooling, tile, monkeypatch):
+    waits = []
+    monkeypatch.setattr(Tensor, "tolist", lambda numbers: waits.append(numbers) or [0.0] * len(numbers))
+    vgg = VGG(precision=precision, pooling=pooling).to("meta")
+    content, style, image = (torch.rand(1, 3, *size, device="meta") for size in ((64, 48), (48, 80), (64, 48)))
+    objective = style_transfer_objective(vgg, content, style, tile=tile)
+    assert objective.device.type == "meta"
+    with OneDevice():
+        point = objective.at(image)
+    assert len(waits) == 1 and waits[0].device.type == "meta"
+    assert point.gradient.device.type == "meta" and point.gradient.dtype == torch.float32
+    assert point.gradient.shape == image.shape
 
 
 @pytest.mark.parametrize(("faster", "pays"), [("bfloat16", True), ("float32", False)])
