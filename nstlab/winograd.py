@@ -116,6 +116,17 @@ def pays(weight: Tensor) -> bool:
     return bool(algorithm and weight.device.type == "cpu" and weight.shape[0] * weight.shape[1] >= algorithm.wide)
 
 
+def transformed_bytes(weight: Tensor) -> int:
+    """What the filters take transformed, where that pays.
+
+    >>> transformed_bytes(torch.zeros(512, 512, 3, 3)) == 512 * 512 * 36 * 4, transformed_bytes(torch.zeros(1, 1, 3, 3))
+    (True, 0)
+    """
+    if not pays(weight):
+        return 0
+    return weight.shape[0] * weight.shape[1] * (ALGORITHMS[weight.dtype].m + 2) ** 2 * weight.element_size()
+
+
 def transformed(weight: Tensor) -> Tensor:
     """U = G g G^T of every filter: from (N, C, 3, 3) to ((m + 2)^2, C, N), a matrix for each place of a tile.
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nstlab.images import load_image
-from nstlab.memory import WORKSPACE, evaluation_memory, fitting_tile, run_memory
+from nstlab.memory import PEAK, PEAK_FLOAT16, WORKSPACE, evaluation_memory, fitting_tile, run_memory
 from nstlab.objective import Objective, Term
 from nstlab.style_transfer import CONTENT_LAYER, STYLE_LAYERS, style_transfer_objective
 from nstlab.tiles import GRID, halo, places_of, tiles
@@ -87,14 +87,29 @@ def test_the_tile_chosen_is_the_largest_that_fits():
 
 
 def test_bfloat16_is_planned_with_half_the_memory():
-    short, exact = (evaluation_memory(VGG(precision=p), LAYERS, (512, 512)) for p in ("bfloat16", "float32"))
+    short, exact = (
+        evaluation_memory(VGG(precision=p), LAYERS, (512, 512)) - WORKSPACE for p in ("bfloat16", "float32")
+    )
     assert 2 * short == pytest.approx(exact, abs=2)
 
 
+def test_max_pooling_is_planned_with_more():
+    least, more = (evaluation_memory(VGG(pooling=p), LAYERS, (512, 512)) for p in ("avg", "max"))
+    assert least < more < 1.4 * least
+
+
 def test_float16_is_planned_with_a_wide_copy_of_what_is_read():
-    half, read = (evaluation_memory(VGG(precision=p), LAYERS, (512, 512)) for p in ("bfloat16", "float16"))
+    half, read = (evaluation_memory(VGG(precision=p), LAYERS, (512, 512)) - WORKSPACE for p in ("bfloat16", "float16"))
     copies = sum(VGG().convolution(layer).out_channels * places_of(layer, (512, 512)) * 4 for layer in LAYERS)
-    assert read - half == pytest.approx(WORKSPACE * copies, abs=2)
+    assert read / PEAK_FLOAT16 - half / PEAK["avg"] == pytest.approx(copies, abs=2)
+
+
+def test_filters_transformed_are_planned_until_they_are_there():
+    vgg, image = VGG(), torch.rand(1, 3, 64, 64)
+    before = run_memory(vgg, LAYERS, (64, 64))
+    vgg.read(image, [(layer, torch.Tensor.sum) for layer in LAYERS])
+    made = sum(U.numel() * U.element_size() for _, _, U in vgg.transforms.values())
+    assert before - run_memory(vgg, LAYERS, (64, 64)) == made > 1e8
 
 
 def test_a_run_divides_its_image_by_itself_where_memory_is_short(monkeypatch):
