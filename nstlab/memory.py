@@ -14,7 +14,7 @@ from nstlab.vgg import VGG
 
 SMALLEST = 256  # pixels a side that a tile chosen here has at least: smaller ones are mostly halo
 PEAK = {"avg": 1.1, "max": 1.4}  # measured peak over the bytes of the responses kept for the way back, by pooling
-PEAK_FLOAT16 = 1.6  # the same, where derivatives are in float32 and responses are not
+PEAK_APART = 1.6  # the same, in float16, where derivatives are wider than responses, and compiled, by autograd
 WORKSPACE = 1 << 27  # bytes that convolutions work in, whatever the size of the image
 IMAGES = 2 * MEMORY + 10  # of the optimizer: its pairs, the point, the trial and the directions between them
 SHARE = 0.8  # of the free memory that a run may plan with
@@ -39,7 +39,7 @@ def evaluation_memory(vgg: VGG, layers: Collection[str], size: tuple[int, int], 
         pooled = weight.shape[1] if layer.endswith("_1") and layer != computed[0] else 0  # the input of a new block
         copied = weight.shape[0] * 4 if weight.dtype == torch.float16 and layer in read else 0
         total += places_of(layer, (H, W)) * ((weight.shape[0] + pooled) * weight.element_size() + copied)
-    peak = PEAK_FLOAT16 if vgg.precision == "float16" else PEAK[vgg.pooling]
+    peak = PEAK_APART if vgg.compiled or vgg.precision == "float16" else PEAK[vgg.pooling]
     return int(peak * total) + WORKSPACE
 
 

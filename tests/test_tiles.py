@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nstlab.images import load_image
-from nstlab.memory import PEAK, PEAK_FLOAT16, WORKSPACE, evaluation_memory, fitting_tile, run_memory
+from nstlab.memory import PEAK, PEAK_APART, WORKSPACE, evaluation_memory, fitting_tile, run_memory
 from nstlab.objective import Objective, Term
 from nstlab.style_transfer import CONTENT_LAYER, STYLE_LAYERS, style_transfer_objective
 from nstlab.tiles import GRID, halo, places_of, tiles
@@ -101,7 +101,7 @@ def test_max_pooling_is_planned_with_more():
 def test_float16_is_planned_with_a_wide_copy_of_what_is_read():
     half, read = (evaluation_memory(VGG(precision=p), LAYERS, (512, 512)) - WORKSPACE for p in ("bfloat16", "float16"))
     copies = sum(VGG().convolution(layer).out_channels * places_of(layer, (512, 512)) * 4 for layer in LAYERS)
-    assert read / PEAK_FLOAT16 - half / PEAK["avg"] == pytest.approx(copies, abs=2)
+    assert read / PEAK_APART - half / PEAK["avg"] == pytest.approx(copies, abs=2)
 
 
 def test_filters_transformed_are_planned_until_they_are_there():
