@@ -117,7 +117,7 @@ class SelfProduct(torch.autograd.Function):
 
 def product(F: Tensor) -> Tensor:
     """F F^T of a matrix, in float32 at least."""
-    if F.dtype != torch.bfloat16 or F.device.type == "mps":
+    if F.dtype != torch.bfloat16 or F.device.type == "mps":  # where mm knows no out_dtype
         wide = widened(F)
         return wide @ wide.T
     if F.device.type == "cpu":

@@ -9,7 +9,7 @@ import torch
 from nstlab import winograd
 from nstlab.machine import free_memory
 from nstlab.optimizers import MEMORY
-from nstlab.tiles import GRID, halo, places_of
+from nstlab.tiles import ALIGNED, halo, places_of, tiles
 from nstlab.vgg import VGG
 
 SMALLEST = 256  # pixels a side that a tile chosen here has at least: smaller ones are mostly halo
@@ -31,8 +31,9 @@ def evaluation_memory(vgg: VGG, layers: Collection[str], size: tuple[int, int], 
     True
     """
     read = set(layers)
-    computed, around = vgg.down_to(read), halo(vgg, read) if tile else 0
-    H, W = (min(length, (tile or length) + 2 * around) for length in size)
+    computed, parts = vgg.down_to(read), tiles(size, tile, halo(vgg, read))
+    H = max(part.seen_rows.stop - part.seen_rows.start for part in parts)
+    W = max(part.seen_columns.stop - part.seen_columns.start for part in parts)
     total = 0
     for layer in computed:
         weight = vgg.convolution(layer).weight
@@ -67,8 +68,8 @@ def fitting_tile(vgg: VGG, layers: Collection[str], size: tuple[int, int], memor
     if run_memory(vgg, layers, size) <= memory:
         return None
     tile = SMALLEST
-    while run_memory(vgg, layers, size, tile + GRID) <= memory:
-        tile += GRID
+    while run_memory(vgg, layers, size, tile + ALIGNED) <= memory:
+        tile += ALIGNED
     return tile
 
 

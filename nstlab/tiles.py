@@ -14,6 +14,7 @@ from torch import Tensor
 from nstlab.vgg import VGG
 
 GRID = 16  # pixels: four poolings deep, one place of block 5; tiles are cut along it
+ALIGNED = 4 * GRID  # pixels: what a tile looks at begins along this; see `seen`
 
 
 class Tile(NamedTuple):
@@ -50,8 +51,8 @@ def whole(size: tuple[int, int]) -> Tile:
 def tiles(size: tuple[int, int], tile: int | None, halo: int) -> list[Tile]:
     """Tiles that cover an image of size (H, W) exactly, about equally large, at most tile x tile pixels (None: one).
 
-    >>> [(t.rows, t.seen_rows) for t in tiles((100, 64), tile=64, halo=16)]
-    [(slice(0, 64, None), slice(0, 80, None)), (slice(64, 100, None), slice(48, 100, None))]
+    >>> [(t.rows, t.seen_rows) for t in tiles((200, 64), tile=128, halo=16)]
+    [(slice(0, 128, None), slice(0, 144, None)), (slice(128, 200, None), slice(64, 200, None))]
     """
     if tile is None:
         return [whole(size)]
@@ -66,14 +67,18 @@ def spans(length: int, tile: int) -> list[slice]:
     """0 .. length, cut on the grid."""
     if tile < GRID or tile % GRID:
         raise ValueError(f"tile={tile!r} must be a multiple of {GRID} pixels, the pooling grid of the deepest layers.")
-    pieces = -(-length // tile)
-    step = -(-length // (pieces * GRID)) * GRID
+    pieces, grid = -(-length // tile), GRID if tile % ALIGNED else ALIGNED
+    step = -(-length // (pieces * grid)) * grid
     return [slice(start, min(start + step, length)) for start in range(0, length, step)]
 
 
 def seen(own: slice, halo: int, length: int) -> slice:
-    """A span with the halo around it, as far as the image goes."""
-    return slice(max(0, own.start - halo), min(length, own.stop + halo))
+    """A span with the halo around it, as far as the image goes.
+
+    It begins where `winograd` begins a tile of 4 x 4 places of block 5, so that every number is rounded as in the whole
+    image; else a response near 0, or one near the largest of its cell, may fall on the other side.
+    """
+    return slice(max(0, own.start - halo) // ALIGNED * ALIGNED, min(length, own.stop + halo))
 
 
 def within(own: slice, around: slice) -> slice:

@@ -29,19 +29,19 @@ def gradient(losses: list[Tensor], image: Tensor, **how: bool) -> Tensor:
 @pytest.mark.parametrize("padding", ["reflect", "zeros"])
 @pytest.mark.parametrize("layers", [LAYERS, ("conv1_1",), ("conv5_1",), ("conv3_1", "conv3_2", "conv3_3", "conv3_1")])
 def test_what_is_read_and_its_gradient_equal_autograds(pooling, padding, layers):
-    vgg = VGG(pooling=pooling, padding=padding)
-    image = load_image("horses", size=75).requires_grad_()  # odd at every pooling
+    vgg = VGG(pooling=pooling, padding=padding).double()  # so that both round every response to the same side of 0
+    image = load_image("horses", size=75).double().requires_grad_()  # odd at every pooling
     F = vgg(image, layers)
     expected, got = [weigh(F[layer]) for layer in layers], read(vgg, image, layers)
-    torch.testing.assert_close(got, expected, rtol=1e-4, atol=0.0)
+    torch.testing.assert_close(got, expected, rtol=1e-9, atol=0.0)
     (by_autograd,) = torch.autograd.grad(torch.stack(expected).sum(), image)
-    assert (gradient(got, image) - by_autograd).norm() < 1e-5 * by_autograd.norm()
+    assert (gradient(got, image) - by_autograd).norm() < 1e-9 * by_autograd.norm()
 
 
 @pytest.mark.parametrize("pooling", ["avg", "max"])
 @pytest.mark.parametrize("layers", [LAYERS, ("conv1_2", "conv2_1"), ("conv4_2",)])
 def test_readers_see_the_places_they_are_given_and_ask_of_no_others(pooling, layers):
-    vgg, image = VGG(pooling=pooling), load_image("horses", size=75).requires_grad_()
+    vgg, image = VGG(pooling=pooling).double(), load_image("horses", size=75).double().requires_grad_()
 
     def places(layer: str) -> tuple[slice, slice]:
         return slice(1, 2 + int(layer[4])), slice(1, None)
@@ -49,9 +49,19 @@ def test_readers_see_the_places_they_are_given_and_ask_of_no_others(pooling, lay
     got = vgg.read(image, [(layer, weigh) for layer in layers], places)
     F = vgg(image, layers)
     expected = [weigh(F[layer][(..., *places(layer))]) for layer in layers]
-    torch.testing.assert_close(got, expected, rtol=1e-4, atol=0.0)
+    torch.testing.assert_close(got, expected, rtol=1e-9, atol=0.0)
     (by_autograd,) = torch.autograd.grad(torch.stack(expected).sum(), image)
-    assert (gradient(got, image) - by_autograd).norm() < 1e-5 * by_autograd.norm()
+    assert (gradient(got, image) - by_autograd).norm() < 1e-9 * by_autograd.norm()
+
+
+@pytest.mark.parametrize(("precision", "losses", "gradients"), [("float32", 1e-5, 5e-3), ("bfloat16", 2e-2, 5e-2)])
+def test_in_less_precision_it_is_near_autograds(precision, losses, gradients):
+    vgg, image = VGG(precision=precision), load_image("horses", size=75).requires_grad_()
+    F = vgg(image, LAYERS)
+    expected, got = [weigh(F[layer].float()) for layer in LAYERS], read(vgg, image, LAYERS)
+    torch.testing.assert_close([loss.float() for loss in got], expected, rtol=losses, atol=0.0)
+    (by_autograd,) = torch.autograd.grad(torch.stack(expected).sum(), image)
+    assert (gradient(got, image) - by_autograd).norm() < gradients * by_autograd.norm()
 
 
 def test_it_agrees_with_finite_differences():
