@@ -116,7 +116,11 @@ class SelfProduct(torch.autograd.Function):
 
 
 def product(F: Tensor) -> Tensor:
-    """F F^T of a matrix, in float32 at least."""
+    """F F^T of a matrix (N, M), in float32 at least: (N, N).
+
+    >>> product(torch.ones(1, 300, dtype=torch.bfloat16))
+    tensor([[300.]])
+    """
     if F.dtype != torch.bfloat16 or F.device.type == "mps":  # where mm knows no out_dtype
         wide = widened(F)
         return wide @ wide.T

@@ -28,7 +28,7 @@ from torch import Tensor
 
 from nstlab.allocator import empty
 
-CHUNK = 1 << 22  # numbers in the transformed tiles of a time, so that they stay in a processor's cache
+CHUNK = 1 << 22  # numbers of transformed tiles at a time, so that they stay in a processor's cache
 
 
 class Algorithm(NamedTuple):
@@ -153,7 +153,16 @@ def rectified(x: Tensor, U: Tensor, bias: Tensor) -> Tensor:
 
 
 def transposed(d: Tensor, U: Tensor) -> Tensor:
-    """W^T * d, from dL/d(W * x) to dL/dx, (B, C, h, w): the same with every filter turned round."""
+    """W^T * d, from dL/d(W * x) to dL/dx: the same with every filter turned round, and no ReLU.
+
+    d: (B, N, h, w); U: as for `rectified`. Gives (B, C, h, w).
+
+    >>> d = torch.tensor([[[[0.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 0.0]]]])
+    >>> transposed(d, transformed(torch.arange(9.0).view(1, 1, 3, 3))).round(decimals=4).abs()
+    tensor([[[[0., 1., 2.],
+              [3., 4., 5.],
+              [6., 7., 8.]]]])
+    """
     return in_tiles(d, U.transpose(1, 2), None, turned=True)
 
 
