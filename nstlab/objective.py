@@ -118,7 +118,8 @@ class Objective:
         seen, parts = look(last)  # with its way back, so that one tile is looked at only once
         sums = {key: sum((b[key] for b in before), s.detach()).requires_grad_() for key, s in parts.items()}
         losses, total = self.weighed(x, sums)
-        gradient, *slopes = torch.autograd.grad(total, [x, *sums.values()], materialize_grads=True)
+        directly, *slopes = torch.autograd.grad(total, [x, *sums.values()], materialize_grads=True)
+        gradient = directly.detach()  # zeros that autograd made up may want a gradient themselves
         go_back(last, seen, parts)
         del seen, parts
         for tile in others:

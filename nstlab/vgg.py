@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from functools import cache
 from pathlib import Path
 
@@ -133,7 +134,7 @@ class VGG(nn.Module):
         """
         wanted = {layer for layer, _ in readers}
         if self.compiled and image.requires_grad and torch.is_grad_enabled():
-            F = compiled_forward()(self, image, wanted)
+            F = compiled_forward()(self, image, sorted(wanted))
             return [reader(F[layer][(..., *places(layer))]) for layer, reader in readers]
         x = self.prepared(image, wanted)
         layers = [
@@ -145,9 +146,9 @@ class VGG(nn.Module):
         """The layers that have to be computed for those that are wanted."""
         return self.layers[: 1 + max(map(self.layers.index, wanted))]
 
-    def prepared(self, image: Tensor, wanted: Collection[str]) -> Tensor:
+    def prepared(self, image: Tensor, wanted: AbstractSet[str]) -> Tensor:
         """The image as the first convolution takes it, once it is sure that the wanted layers will answer."""
-        unknown = set(wanted) - set(self.layers)
+        unknown = wanted - set(self.layers)
         if unknown or not wanted:
             raise ValueError(
                 f"{self.network} has no layer {', '.join(sorted(unknown)) or '(none was named)'}; "

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nstlab.images import load_image
@@ -16,6 +16,7 @@ from nstlab.vgg import VGG
 LAYERS = (CONTENT_LAYER, *STYLE_LAYERS)
 
 
+@settings(deadline=None)
 @given(st.integers(32, 900), st.integers(32, 900), st.integers(1, 20), st.sampled_from([0, 16, 64]))
 def test_tiles_cover_every_pixel_once_lie_on_the_grid_and_keep_their_size(H, W, n, margin):
     covered = torch.zeros(H, W)
