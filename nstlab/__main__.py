@@ -46,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
         "--steps",
         type=int,
         default=20,
-        help="optimizer steps at full size, coarser sizes get more (%(default)s)",
+        help="optimizer steps at full size, the coarsest sizes get more (%(default)s)",
     )
     add("--content-weight", type=float, default=1e3, help="weight of the mean of equation 1 (%(default)g)")
     add("--style-weight", type=float, default=1.0, help="weight of equation 3 (%(default)g)")

@@ -34,15 +34,15 @@ LEVELS = 4  # sizes that a run from coarse to fine goes through, each half of th
 def pyramid(size: int, steps: int, coarse_to_fine: bool = True) -> list[tuple[int, int]]:
     """(longer side, steps) from the coarsest level to the finest, each twice as large as the one before.
 
-    A coarse level costs a quarter of the next and settles where things go, so it gets more steps: k times as many at
-    the k-th level from the finest.
+    The smallest levels settle where things go and cost little, so they get more steps: twice as many at a quarter of
+    the full size, three times at an eighth. At half the size as many do: more would buy less than they do in full.
 
     >>> pyramid(512, 30)
-    [(64, 120), (128, 90), (256, 60), (512, 30)]
+    [(64, 90), (128, 60), (256, 30), (512, 30)]
     >>> pyramid(128, 30), pyramid(512, 30, coarse_to_fine=False)
-    ([(64, 60), (128, 30)], [(512, 30)])
+    ([(64, 30), (128, 30)], [(512, 30)])
     """
-    levels = [(size >> k, (k + 1) * steps) for k in range(LEVELS if coarse_to_fine else 1)]
+    levels = [(size >> k, max(1, k) * steps) for k in range(LEVELS if coarse_to_fine else 1)]
     return [level for level in reversed(levels) if level[0] >= COARSEST or level[0] == size]
 
 
@@ -138,7 +138,7 @@ def stylize(
     content, style: whatever `load_image` takes. watch: is called with every `Step`. The settings, by name:
 
     size: bound of the longer side in pixels, of both images; they may differ in shape.
-    steps: optimizer steps at full size; coarser sizes get more, see `pyramid`. coarse_to_fine=False: one size only.
+    steps: optimizer steps at full size; the coarsest sizes get more, see `pyramid`. coarse_to_fine=False: one size.
     content_weight, style_weight: weights of the mean of equation 1 and of equation 3, which look alike at every size.
         At coarse sizes the content is compared at conv3_1 and counts more, see `emphasis`; with exact=True at conv4_2
         everywhere, and once.

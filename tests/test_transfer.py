@@ -108,7 +108,7 @@ def test_bad_settings_are_refused_before_the_run_begins(settings, says):
         stylize_run("horses", "great_wave", **{**SMALL, **settings})
 
 
-def test_a_pyramid_ends_at_the_size_asked_for_and_gives_coarse_levels_more_steps():
+def test_a_pyramid_ends_at_the_size_asked_for_and_gives_no_coarser_level_fewer_steps():
     for size in (32, 64, 100, 512, 1023, 4096):
         levels = pyramid(size, 30)
         assert levels[-1] == (size, 30)
