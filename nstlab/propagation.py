@@ -29,6 +29,16 @@ Places = tuple[slice, slice]  # rows and columns of a layer
 EVERYWHERE: Places = (slice(None), slice(None))
 
 
+def at(F: Tensor, places: Places) -> Tensor:
+    """Responses (B, N, h, w) at some of their places, a view.
+
+    >>> at(torch.ones(1, 2, 4, 4), (slice(0, 2), slice(1, 4))).shape
+    torch.Size([1, 2, 2, 3])
+    """
+    rows, columns = places
+    return F[..., rows, columns]
+
+
 class Layer(NamedTuple):
     """A convolution and the ReLU after it: its frozen filters, and what becomes of its input first, if anything.
 
@@ -106,7 +116,7 @@ def walk(
     for l, layer in enumerate(layers):
         x = layer.forward(x)
         of_this = {n: reader for n, (number, reader) in enumerate(readers) if number == l}
-        part = with_range(x[(..., *layer.places)])
+        part = with_range(at(x, layer.places))
         with torch.set_grad_enabled(keep):
             part.requires_grad_(keep and bool(of_this))
             read |= {n: reader(part) for n, reader in of_this.items()}
@@ -131,17 +141,16 @@ def joined(
 
     D belongs to somebody else, d is ours and is overwritten, and so is F if it is our `own`, read by nobody.
     """
-    at = (..., *places)
     if d is None:
         if D is not None:
             d = empty(tuple(F.shape), like=F).zero_()
-            masked(D, F[at], d[at])
+            masked(D, at(F, places), at(d, places))
         return d
     if pooling is not None:
         d = pooling.back(F, d, F if own else empty(tuple(F.shape), like=F))
         if D is not None:
-            d[at].add_(masked(D, F[at], empty(tuple(D.shape), like=D)))
+            at(d, places).add_(masked(D, at(F, places), empty(tuple(D.shape), like=D)))
         return d
     if D is not None:
-        d[at].add_(D)
+        at(d, places).add_(D)
     return masked(d, F, d)

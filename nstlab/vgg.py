@@ -24,7 +24,7 @@ from nstlab.half import widened
 from nstlab.images import load_image, samples
 from nstlab.machine import PRECISIONS, check_compiler, checked_precision, default_device
 from nstlab.pooling import POOLINGS
-from nstlab.propagation import EVERYWHERE, Layer, Places, Reading
+from nstlab.propagation import EVERYWHERE, Layer, Places, Reading, at
 
 PADDINGS = ("reflect", "zeros")
 MEAN_RESPONSES = DATA / "vgg16_mean_responses.safetensors"
@@ -135,7 +135,7 @@ class VGG(nn.Module):
         wanted = {layer for layer, _ in readers}
         if self.compiled and image.requires_grad and torch.is_grad_enabled():
             F = compiled_forward()(self, image, sorted(wanted))
-            return [reader(F[layer][(..., *places(layer))]) for layer, reader in readers]
+            return [reader(at(F[layer], places(layer))) for layer, reader in readers]
         x = self.prepared(image, wanted)
         layers = [
             self.layer(name)._replace(places=places(name), U=self.transformed(name)) for name in self.down_to(wanted)
