@@ -134,7 +134,7 @@ def large() -> None:
     whole = child("ours", 1024)
     cost = took / pixels / (whole[1] / whole[2])
     planned = evaluation_memory(VGG(precision=PRECISION), STYLE_LAYERS, (3072, 4096), TILE)
-    room = f"{added / 1e9:.2f} GB, {planned / 1e9:.2f} planned for the evaluation"
+    room = f"{added / 1e9:.2f} GB, {planned / 1e9:.2f} planned for the evaluation beside its pictures"
     say(f" 4096 px in tiles of {TILE} | {room} | {cost:.2f} x the time a pixel")
 
 
