@@ -35,7 +35,7 @@ def pyramid(size: int, steps: int, coarse_to_fine: bool = True) -> list[tuple[in
     """(longer side, steps) from the coarsest level to the finest, each twice as large as the one before.
 
     The smallest levels settle where things go and cost little, so they get more steps: twice as many at a quarter of
-    the full size, three times at an eighth. At half the size as many do: more would buy less than they do in full.
+    the full size, three times at an eighth. At half the size they get as many as in full, where a step buys more.
 
     >>> pyramid(512, 30)
     [(64, 90), (128, 60), (256, 30), (512, 30)]

@@ -134,7 +134,7 @@ class VGG(nn.Module):
         """
         wanted = {layer for layer, _ in readers}
         if self.compiled and image.requires_grad and torch.is_grad_enabled():
-            F = compiled_forward()(self, image, sorted(wanted))
+            F = compiled_forward()(self, image, sorted(wanted))  # older compilers cannot copy a set
             return [reader(at(F[layer], places(layer))) for layer, reader in readers]
         x = self.prepared(image, wanted)
         layers = [
