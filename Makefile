@@ -49,4 +49,4 @@ bench: $(READY)  ## measure speed and memory against others, as ratios (about an
 	$(BIN)/python tests/benchmarks/bench_transfer.py
 
 clean:  ## remove what the commands above made
-	rm -rf $(VENV) out
+	rm -rf $(VENV) out .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -2,8 +2,8 @@
 
     image files  ->  VGG responses  ->  losses  ->  objective  ->  stream of steps  ->  pastiche
 
-Every module is a page of that story, in this order: `images`, `vgg`, `losses`, `laplacian`, `objective`, `optimize`,
-`transfer`. `plots` and `widgets` only look on.
+`images`, `vgg`, `losses`, `laplacian`, `objective`, `optimize`, `transfer` and `photorealism` tell that story, in this
+order; the other modules are what these are made of. `plots` and `widgets` only look on.
 """
 
 from nstlab.images import ImageError, load_image, samples, save_image
@@ -11,8 +11,9 @@ from nstlab.laplacian import MattingLaplacian
 from nstlab.losses import content_loss, gram_matrix, style_loss
 from nstlab.objective import Objective
 from nstlab.optimize import DivergenceError, Result, optimize
+from nstlab.photorealism import photorealize
 from nstlab.style_transfer import style_transfer_objective
-from nstlab.transfer import photorealize, stylize
+from nstlab.transfer import stylize
 from nstlab.vgg import VGG
 
 __all__ = [

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
@@ -12,16 +15,19 @@ from torch import Tensor
 from tqdm import tqdm
 
 from nstlab.filters import CONVOLUTIONS, WeightsError
-from nstlab.history import Step, save_losses
+from nstlab.history import Record, Step, save_losses
 from nstlab.images import WRITERS, ImageError, load_image, samples, save_image
 from nstlab.machine import PRECISIONS, checked_device, checked_precision, default_device
 from nstlab.memory import run_memory
 from nstlab.objective import Objective
 from nstlab.optimize import NAMED_STARTS, OPTIMIZERS, DivergenceError, Run, finish
+from nstlab.photorealism import STEPS, WEIGHT, WEIGHT_OF_MEAN, photorealize_run
 from nstlab.plots import figure_formats, plot_losses, save_figure
 from nstlab.pooling import POOLINGS
-from nstlab.transfer import STEPS, photorealize_run, stylize_run
+from nstlab.transfer import stylize_run
 from nstlab.vgg import VGG
+
+INPUTS = ("content", "style", "pastiche", "start", "weights")  # options that may name a file
 
 
 class Parser(argparse.ArgumentParser):
@@ -79,7 +85,11 @@ def parser() -> argparse.ArgumentParser:
     photorealize.add_argument("content", metavar="CONTENT", help="the photograph it was made from, or a sample's name")
     add_outputs(photorealize)
     add = photorealize.add_argument
-    add("--weight", type=float, default=1e3, help="lambda, the weight of equation 5 (%(default)g)")
+    add(
+        "--weight",
+        type=float,
+        help=f"lambda, of equation 5 ({WEIGHT:g}); with --style, of its mean over pixels ({WEIGHT_OF_MEAN:g})",
+    )
     add("--method", choices=STEPS, default="solve", help="(%(default)s)")
     add("--style", metavar="STYLE", help="with --method lbfgs: minimize equation 6, style and all")
     add("--steps", type=int, help="at most (" + ", ".join(f"{m} {n}" for m, n in STEPS.items()) + ")")
@@ -128,7 +138,7 @@ def stylize_from(options: argparse.Namespace) -> Run:
         coarse_to_fine=not options.one_size,
         seed=options.seed,
         device=options.device,
-        tile=options.tile or "auto",
+        tile="auto" if options.tile is None else options.tile,
     )
 
 
@@ -148,16 +158,27 @@ def photorealize_from(options: argparse.Namespace) -> Run:
 
 
 def check_outputs(options: argparse.Namespace) -> None:
-    """What can be known to fail at the end fails before the run begins."""
+    """What can be known to fail at the end fails before the run begins, and nothing is written over what came in."""
+    given = {name: value for name, value in vars(options).items() if name in INPUTS and value}
+    taken = {Path(value).expanduser().resolve(): name.upper() for name, value in given.items()}
     for option, path, suffixes in (
         ("--output", options.output, set(WRITERS)),
         ("--losses", options.losses, {".csv"}),
         ("--plot", options.plot, figure_formats()),
     ):
-        if path is not None and path.suffix.lower() not in suffixes:
+        if path is None:
+            continue
+        if path.suffix.lower() not in suffixes:
             raise ValueError(f"{option} {path}: the suffix must be one of {', '.join(sorted(suffixes))}.")
-        if path is not None and path.is_dir():
+        if path.is_dir():
             raise ValueError(f"{option} {path}: there is a folder of that name.")
+        whole = path.expanduser().resolve()
+        if whole in taken:
+            raise ValueError(f"{option} {path}: that is {taken[whole]}, too; name another file.")
+        taken[whole] = option
+        folder = next(parent for parent in whole.parents if parent.exists())
+        if not (folder.is_dir() and os.access(folder, os.W_OK)):
+            raise ValueError(f"{option} {path}: nothing can be written into {folder}; name another folder.")
 
 
 def watch(bar: tqdm, step: Step) -> None:
@@ -195,20 +216,34 @@ def carry_out(options: argparse.Namespace) -> int:
         except DivergenceError as error:
             image, history, code, diverged = error.image, error.history, 1, error
     if image is not None:
-        written = [options.output]
-        save_image(image.clamp(0, 1), options.output)
-        if options.losses:
-            save_losses(history, options.losses)
-            written.append(options.losses)
-        if options.plot:
-            save_figure(plot_losses(history), options.plot)
-            written.append(options.plot)
+        with undisturbed():
+            written = save(options, image, history)
         if code == 130:
             print(f"interrupted after {len(history) - 1} of {run.steps} epochs; what there was is saved")
         print("wrote " + ", ".join(map(str, written)))
     if diverged:
         print(f"nstlab: {diverged}", file=sys.stderr)
     return code
+
+
+def save(options: argparse.Namespace, image: Tensor, history: Sequence[Record]) -> list[Path]:
+    """Write the picture and what else was asked for. Gives the paths."""
+    save_image(image.clamp(0, 1), options.output)
+    if options.losses:
+        save_losses(history, options.losses)
+    if options.plot:
+        save_figure(plot_losses(history), options.plot)
+    return [path for path in (options.output, options.losses, options.plot) if path]
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Whoever presses Ctrl-C twice does not lose what the first one was to save."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from nstlab.filters import MAPS
+from nstlab.filters import MAPS, block
 from nstlab.style_transfer import CONTENT_LAYER, STYLE_LAYERS
 
 
@@ -35,7 +35,7 @@ class Convention:
         """
         c = self.content_weight if content_weight is None else content_weight
         s = self.style_weight if style_weight is None else style_weight
-        w = {layer: 4 * s / MAPS[int(layer[4]) - 1] ** 2 for layer in self.style_layers}
+        w = {layer: 4 * s / MAPS[block(layer) - 1] ** 2 for layer in self.style_layers}
         return {
             "content_layer": self.content_layer,
             "style_layers": w,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -13,7 +14,8 @@ from uuid import uuid4
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A temporary path beside `path`, which takes its name when the block ends well and is removed when it does not.
 
-    Missing folders are made. Raises OSError where nothing can be written.
+    Missing folders are made; of a link it is the target that changes, and a file that was there keeps its permissions.
+    Raises OSError where nothing can be written.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -22,11 +24,13 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     ...     print((Path(folder) / "new" / "note.txt").read_text())
     whole
     """
-    path = Path(path).expanduser()
+    path = Path(path).expanduser().resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{uuid4().hex}{path.suffix}")  # renaming is atomic only within a folder
     try:
         yield temporary
+        if path.exists():
+            shutil.copymode(path, temporary)
         os.replace(temporary, path)
     finally:
         with contextlib.suppress(OSError):

@@ -58,6 +58,33 @@ def layer_names(network: str) -> list[str]:
     return [f"conv{b}_{i}" for b, n in enumerate(CONVOLUTIONS[network], 1) for i in range(1, n + 1)]
 
 
+def block(layer: str) -> int:
+    """The block of a layer, from 1 on.
+
+    >>> block("conv4_2")
+    4
+    """
+    return int(layer[4])
+
+
+def starts_a_block(layer: str) -> bool:
+    """Whether a pooling stands before the layer.
+
+    >>> starts_a_block("conv1_1"), starts_a_block("conv2_1"), starts_a_block("conv2_2")
+    (False, True, False)
+    """
+    return layer.endswith("_1") and block(layer) > 1
+
+
+def stride(layer: str) -> int:
+    """Pixels from one place of a layer to the next: each pooling doubles them.
+
+    >>> stride("conv1_2"), stride("conv4_2")
+    (1, 8)
+    """
+    return 2 ** (block(layer) - 1)
+
+
 def shapes(network: str) -> dict[str, tuple[int, ...]]:
     """The shape of every tensor of a network, by key.
 
@@ -67,7 +94,7 @@ def shapes(network: str) -> dict[str, tuple[int, ...]]:
     table: dict[str, tuple[int, ...]] = {}
     inputs = 3
     for name in layer_names(network):
-        outputs = MAPS[int(name[4]) - 1]
+        outputs = MAPS[block(name) - 1]
         table |= {f"{name}.weight": (outputs, inputs, 3, 3), f"{name}.bias": (outputs,)}
         inputs = outputs
     return table
@@ -80,10 +107,9 @@ def torchvision_keys(network: str) -> dict[str, str]:
     'features.5.weight'
     """
     keys: dict[str, str] = {}
-    place, block = 0, "1"
+    place = 0
     for name in layer_names(network):
-        place += name[4] != block  # the pooling before a new block
-        block = name[4]
+        place += starts_a_block(name)  # the pooling
         keys |= {f"{name}.{part}": f"features.{place}.{part}" for part in ("weight", "bias")}
         place += 2
     return keys
@@ -164,7 +190,7 @@ def _read(path: Path) -> dict[str, Tensor]:
         safetensors.SafetensorError,
     ) as error:
         raise WeightsError(
-            f"weights={str(path)!r} cannot be read as a file of weights ({str(error).splitlines()[0]}). "
+            f"weights={str(path)!r} cannot be read as a file of weights ({type(error).__name__}). "
             f"It should be a .safetensors file, or a .pth file that holds a dict of tensors and nothing else."
         ) from error
 

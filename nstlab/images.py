@@ -19,7 +19,7 @@ from nstlab.gallery import Sample, samples
 
 __all__ = ["ImageError", "ImageSource", "Sample", "load_image", "resize", "samples", "save_image", "to_pil"]
 
-MIN_SIDE = 32  # pixels: the five poolings of a VGG halve a picture five times, and something must be left
+MIN_SIDE = 32  # pixels: so that block 5 of a VGG, behind four poolings, still has two places a side
 STRAY = 0.5 / 255  # values outside [0, 1] by no more than this still round to 0 or 255
 WRITERS: dict[str, tuple[str, dict[str, int]]] = {
     ".png": ("PNG", {}),

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from nstlab.krylov import Iterate, conjugate_gradients, largest_eigenvalue
+from nstlab.krylov import ConjugateGradients, Iterate, largest_eigenvalue
 from nstlab.stencil import OFFSETS, apply_stencil, levin_stencil
 
 
@@ -126,23 +126,16 @@ class MattingLaplacian:
             warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
             return matrix.to_sparse_csr()
 
-    def solve(
-        self,
-        x: Tensor,
-        weight: float,
-        residual: float = 1e-3,
-        max_iterations: int = 1000,
-        callback: Callable[[Iterate], object] | None = None,
-    ) -> Tensor:
+    def solve(self, x: Tensor, weight: float, residual: float = 1e-3, max_iterations: int = 1000) -> Tensor:
         """The photorealistic image next to x: the exact minimizer y of
 
             |y - x|^2 + weight sum_c y_c^T M y_c,    which solves    (Id + weight M) y = x
 
         x: (1, C, H, W), of M's dtype. weight: at least 0. residual: stop where |x - (Id + weight M) y| is at most
-        residual * |x|; |y - minimizer| then is, too. callback: is called with every `Iterate`. Gives y, (1, C, H, W),
-        which may leave [0, 1] a little. In float32, rounding y alone leaves a residual of about 1.5e-6 weight: for less
-        than that, take float64. Raises ValueError for another x or weight; warns (RuntimeWarning) where
-        max_iterations were not enough, and gives the y so far.
+        residual * |x|; |y - minimizer| then is, too. Gives y, (1, C, H, W), which may leave [0, 1] a little. In
+        float32, rounding y alone leaves a residual of about 1.5e-6 weight: for less than that, take float64. Raises
+        ValueError for another x or weight; warns (RuntimeWarning) where max_iterations were not enough, and gives the y
+        so far.
 
         >>> image = torch.rand(1, 3, 6, 8)
         >>> noisy = 1 - image / 2 + 0.1 * torch.randn(1, 3, 6, 8)
@@ -153,8 +146,6 @@ class MattingLaplacian:
         y, reached = x.detach(), 0.0
         for iterate in self.solve_steps(x, weight, residual, max_iterations):
             y, reached = iterate.image, iterate.residual
-            if callback is not None:
-                callback(iterate)
         if reached > residual:
             warnings.warn(
                 f"M.solve: the residual is {reached:.2g} after {max_iterations} iterations, not yet {residual:.2g}; "
@@ -165,12 +156,17 @@ class MattingLaplacian:
         return y
 
     def solve_steps(
-        self, x: Tensor, weight: float, residual: float = 1e-3, max_iterations: int = 1000
+        self,
+        x: Tensor,
+        weight: float,
+        residual: float = 1e-3,
+        max_iterations: int = 1000,
+        start: Tensor | None = None,
     ) -> Iterator[Iterate]:
-        """`solve` as a stream: one `Iterate` after each iteration, none where x itself is the solution already.
+        """`solve` as a stream: one `Iterate` after each iteration, none where the start is the solution already.
 
-        |y - x|^2 + weight * energy(y) falls from each to the next. The arguments are `solve`'s; it ends without a
-        warning after max_iterations.
+        |y - x|^2 + weight * energy(y) falls from each to the next. start: the first y, by default x. The other
+        arguments are `solve`'s; it ends without a warning after max_iterations. It may be interrupted and goes on then.
         """
         self.check(x, "M.solve(x, weight)")
         if not 0 <= weight < math.inf:
@@ -179,7 +175,8 @@ class MattingLaplacian:
             raise ValueError(f"M.solve: residual={residual!r} and max_iterations={max_iterations!r} must be above 0.")
         if not torch.isfinite(x).all():
             raise ValueError("M.solve: x holds NaN or Inf; mend the image first, for example with torch.nan_to_num.")
-        return conjugate_gradients(self.image, self.planes, x.detach(), weight, residual, max_iterations)
+        x, start = x.detach(), x.detach() if start is None else start.detach()
+        return ConjugateGradients(self.image, self.planes, x, start, weight, residual, max_iterations)
 
     def check(self, x: Tensor, operation: str) -> None:
         """Raise ValueError unless x is (1, C, H, W) for this M's H and W, and of its type and place."""

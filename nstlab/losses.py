@@ -1,4 +1,4 @@
-"""Equations 1 to 4: what the pastiche is asked to be.
+"""Equations 1 to 3: what the pastiche is asked to be.
 
 Symbols are the papers': layer l answers with N_l maps of M_l = h x w places; F are the pastiche's responses after
 the ReLU, P the content image's, S the style image's; G and A are Gram matrices of pastiche and style image.
@@ -40,6 +40,7 @@ def gram_matrix(F: Tensor) -> Tensor:
         G_ik = sum_j F_ij F_kj
 
     F: responses of one layer, (B, N, h, w); j runs over the M = h w places. Gives (B, N, N), not divided by anything.
+    Raises ValueError for another shape.
 
     >>> import torch
     >>> gram_matrix(torch.ones(1, 2, 3, 3))
@@ -69,7 +70,8 @@ def layer_style_loss(G: Tensor, A: Tensor) -> Tensor:
         E_l = 1/(4 N_l^2 M_l^2) sum_ij (G_ij - A_ij)^2
 
     G, A: Gram matrices per place, (B, N, N), from `mean_gram_matrix`: each has been divided by the M of its own
-    image, which is the equation as printed where both images have one size. Gives a scalar.
+    image, which is the equation as printed where both images have one size. Gives a scalar. Raises ValueError where the
+    shapes differ.
 
     >>> import torch
     >>> layer_style_loss(torch.ones(1, 2, 2), torch.zeros(1, 2, 2))

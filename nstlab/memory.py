@@ -7,6 +7,7 @@ from collections.abc import Collection
 import torch
 
 from nstlab import winograd
+from nstlab.filters import starts_a_block
 from nstlab.machine import free_memory
 from nstlab.optimizers import MEMORY
 from nstlab.tiles import ALIGNED, halo, places_of, tiles
@@ -37,7 +38,7 @@ def evaluation_memory(vgg: VGG, layers: Collection[str], size: tuple[int, int], 
     total = 0
     for layer in computed:
         weight = vgg.convolution(layer).weight
-        pooled = weight.shape[1] if layer.endswith("_1") and layer != computed[0] else 0  # the input of a new block
+        pooled = weight.shape[1] if starts_a_block(layer) else 0  # its input
         copied = weight.shape[0] * 4 if weight.dtype == torch.float16 and layer in read else 0
         total += places_of(layer, (H, W)) * ((weight.shape[0] + pooled) * weight.element_size() + copied)
     peak = PEAK_APART if vgg.compiled or vgg.precision == "float16" else PEAK[vgg.pooling]

@@ -78,6 +78,8 @@ class Objective:
         self.vgg, self.images, self.tile = vgg, dict(images or {}), tile
         self.details = details
         self.layers = {layer for term in terms.values() for layer in term.layers}
+        if self.layers and vgg is None:
+            raise ValueError(f"Objective: the terms name the layers {', '.join(sorted(self.layers))}; give vgg=VGG().")
         self.device = next((x.device for x in self.images.values()), torch.device("cpu"))
         self.tiles = tiles(size, tile, halo(vgg, self.layers)) if vgg and self.layers else [whole(size)]
         undivided = [name for name, term in terms.items() if isinstance(term, Term) and term.layers]
@@ -88,8 +90,11 @@ class Objective:
         """The raw losses by name and their weighted total, for an image (1, 3, H, W), all of it at once."""
         return self.weighed(image, self.read(image, whole((image.shape[2], image.shape[3]))))
 
+    @torch.enable_grad()
     def at(self, image: Tensor) -> Point:
         """Losses and gradient at an image."""
+        if torch.is_inference_mode_enabled():
+            raise ValueError("Objective.at: there are no derivatives in torch.inference_mode; leave it for the run.")
         x = image.detach().requires_grad_()
         if len(self.tiles) == 1:
             losses, total = self(x)

@@ -19,6 +19,7 @@ from nstlab.optimizers import LBFGS, Adam
 Start = Literal["noise", "content", "style"] | Tensor
 NAMED_STARTS = ("noise", "content", "style")
 OPTIMIZERS: dict[str, Callable[[Objective, Tensor], Iterator[Point]]] = {"lbfgs": LBFGS, "adam": Adam}
+SLACK = 0.01  # by which a start may leave [0, 1]
 GROWTH = 100.0  # times its first values that the total may reach before a run counts as diverged
 
 
@@ -39,11 +40,11 @@ class Run(Iterator[Step]):
     points: the images and losses in order, the start first. It may be left in the middle, by `break`, by an exception
     or by Ctrl-C, and iterated again later: it goes on where it was. close() ends it for good.
     steps: how many steps follow the start at most. objectives: what is minimized, stage by stage. blame: what to say
-    of the cause if the run diverges.
+    of the cause if the run diverges. Raises ValueError for a number of steps that does not exist.
     """
 
-    def __init__(self, points: Iterator[Point], steps: int, objectives: Sequence[Objective] = (), blame: str = ""):
-        self.points, self.steps, self.objectives, self.blame = points, steps, list(objectives), blame
+    def __init__(self, points: Iterator[Point], steps: int, objectives: Sequence[Objective], blame: str = ""):
+        self.points, self.steps, self.objectives, self.blame = points, checked_steps(steps), list(objectives), blame
         self.image: Tensor | None = None
         self.history: list[Record] = []
         self.closed = False
@@ -75,11 +76,11 @@ class Run(Iterator[Step]):
             return
         self.close()
         was = f"{last.total:.3g} one epoch before" if last else "there was no epoch before"
+        rescued = " The last good image is in this error's `.image`." if last else ""
         terms = ", ".join(f"{name} {loss:.3g}" for name, loss in point.losses.items())
         raise DivergenceError(
             f"the run diverged at epoch {epoch}: the total is {point.total:.3g} ({terms}), {was}. "
-            f"{self.blame or 'Lower the weights or the learning rate.'} "
-            f"The last good image is in this error's `.image`.",
+            f"{self.blame or 'Lower the weights or the learning rate.'}{rescued}",
             self.image,
             self.history,
         )
@@ -145,12 +146,7 @@ class CoarseToFine(Iterator[Point]):
 
     def __next__(self) -> Point:
         while self.left == 0:
-            self.stage += 1
-            if self.stage == len(self.stages):
-                raise StopIteration
-            objective, self.left = self.stages[self.stage]
-            self.points = self.build(objective, carried(self.image, objective))
-            next(self.points)
+            self.climb()
         point = next(self.points, None)
         if point is None:  # this stage has nothing left to gain
             self.left = 0
@@ -158,6 +154,15 @@ class CoarseToFine(Iterator[Point]):
         self.left -= 1
         self.image = point.image
         return point
+
+    def climb(self) -> None:
+        """To the next stage, once its start is evaluated: an interrupt before that leaves everything as it was."""
+        if self.stage + 1 == len(self.stages):
+            raise StopIteration
+        objective, steps = self.stages[self.stage + 1]
+        points = self.build(objective, carried(self.image, objective))
+        next(points)
+        self.stage, self.left, self.points = self.stage + 1, steps, points
 
 
 def carried(image: Tensor, objective: Objective) -> Tensor:
@@ -203,15 +208,29 @@ def optimize(
     stages = [(objective, steps)] if isinstance(objective, Objective) else list(objective)
     if optimizer not in OPTIMIZERS:
         raise ValueError(f"optimizer={optimizer!r} is not known; choose one of {', '.join(OPTIMIZERS)}.")
-    if not stages or any(isinstance(n, bool) or not isinstance(n, int) or n < 0 for _, n in stages):
-        raise ValueError(f"steps must be whole numbers from 0 up, one a size; it was {[n for _, n in stages]}.")
+    if not stages:
+        raise ValueError("objective is an empty list; give an Objective, or (objective, steps) for every size.")
+    steps = sum(checked_steps(n) for _, n in stages)
     image = starting_image(stages[0][0], start, seed)
-    return Run(CoarseToFine(stages, image, optimizer), sum(n for _, n in stages), [o for o, _ in stages])
+    return Run(CoarseToFine(stages, image, optimizer), steps, [o for o, _ in stages])
+
+
+def checked_steps(steps: int) -> int:
+    """A number of steps that a run can take. Raises ValueError for any other.
+
+    >>> checked_steps(0)
+    0
+    """
+    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
+        raise ValueError(f"steps={steps!r} must be a whole number from 0 up.")
+    return steps
 
 
 def starting_image(objective: Objective, start: Start, seed: int) -> Tensor:
     """The image that a run begins with, (1, 3, H, W), at the objective's size and on its device."""
     if isinstance(start, str) and start == "noise":
+        if isinstance(seed, bool) or not isinstance(seed, int) or not -(2**63) <= seed < 2**64:
+            raise ValueError(f"seed={seed!r} must be a whole number of at most 64 bits.")
         generator = torch.Generator().manual_seed(seed)
         return torch.rand(1, 3, *objective.size, generator=generator).to(objective.device)
     image = objective.images.get(start) if isinstance(start, str) else start
@@ -219,4 +238,10 @@ def starting_image(objective: Objective, start: Start, seed: int) -> Tensor:
         known = ", ".join(repr(name) for name in ("noise", *objective.images))
         came = repr(start) if isinstance(start, str) else f"of shape {tuple(getattr(start, 'shape', ()))}"
         raise ValueError(f"start is {came}; it must be one of {known}, or an image (1, 3, H, W) with values in [0, 1].")
+    image = image.to(torch.promote_types(image.dtype, torch.float32))
+    low, high = image.min().item(), image.max().item()
+    if not (low > -SLACK and high < 1 + SLACK):
+        raise ValueError(
+            f"start holds values from {low:g} to {high:g}; expected [0, 1]. Divide 0..255 by 255, or clamp."
+        )
     return resize(image.to(objective.device), objective.size).clamp(0, 1)

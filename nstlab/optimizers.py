@@ -2,8 +2,8 @@
 
 Between two steps an optimizer keeps everything in itself and changes nothing until a step is complete: it can be
 interrupted anywhere and asked for the next point again, and it notices when the weights were changed meanwhile.
-Pixels stay in [0, 1] by projection: every point that is evaluated lies in the box, and nothing is clamped inside the
-function that is differentiated.
+L-BFGS and Adam keep pixels in [0, 1] by projection: every point that they evaluate lies in the box, and nothing is
+clamped inside the function that is differentiated.
 """
 
 from __future__ import annotations
@@ -77,9 +77,9 @@ class LBFGS(Optimizer):
     along brightness than along tint, and to know it saves as many evaluations as twice the pairs would.
     """
 
-    def __init__(self, objective: Objective, start: Tensor, memory: int = MEMORY):
+    def __init__(self, objective: Objective, start: Tensor):
         super().__init__(objective, start)
-        self.pairs: deque[Pair] = deque(maxlen=memory)
+        self.pairs: deque[Pair] = deque(maxlen=MEMORY)
 
     def restart(self) -> None:
         super().restart()

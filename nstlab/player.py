@@ -120,6 +120,7 @@ class Player:
         try:
             if self.run is None:
                 self.run = self.make_run()
+            if not self.run.history:
                 next(self.run)
                 self.watch()
             while self.goes_on(self.run, epochs):

@@ -8,9 +8,10 @@ import io
 import os
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from pathlib import Path
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
@@ -29,14 +30,17 @@ MAX_BYTES = 150_000  # of one figure in a notebook
 SMALLEST = 384  # pixels: smaller images are shown enlarged
 
 
-def figure(width: float = 8, height: float = 3.4, rows: int = 1, columns: int = 1) -> tuple[Figure, list[Axes]]:
+def figure(
+    width: float = 8, height: float = 3.4, rows: int = 1, columns: int = 1, width_ratios: Sequence[float] | None = None
+) -> tuple[Figure, list[Axes]]:
     """An empty figure and its axes in reading order, width and height in inches, outside of pyplot's global state.
+
+    width_ratios: of the columns, by default all alike.
 
     >>> fig, (left, right) = figure(columns=2)
     """
     fig = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(fig)
-    return fig, list(fig.subplots(rows, columns, squeeze=False).flat)
+    return fig, list(fig.subplots(rows, columns, squeeze=False, width_ratios=width_ratios).flat)
 
 
 def plot_losses(history: Sequence[Record], title: str = "") -> Figure:
@@ -92,9 +96,7 @@ def compare(images: Mapping[str, Tensor], height: float = 2.6, columns: int | No
     columns = columns or len(images)
     rows = -(-len(images) // columns)
     widths = [max(x.shape[3] / x.shape[2] for x in list(images.values())[k::columns]) for k in range(columns)]
-    fig = Figure(figsize=(sum(widths) * height, rows * (height + 0.3)), layout="constrained")
-    FigureCanvasAgg(fig)
-    axes = list(fig.subplots(rows, columns, squeeze=False, width_ratios=widths).flat)
+    fig, axes = figure(sum(widths) * height, rows * (height + 0.3), rows, columns, widths)
     for place in axes:
         place.axis("off")
     for place, (caption, image) in zip(axes, images.items(), strict=False):
@@ -103,24 +105,25 @@ def compare(images: Mapping[str, Tensor], height: float = 2.6, columns: int | No
     return fig
 
 
-def save_figure(fig: Figure, path: str | os.PathLike[str], dpi: int = 120) -> None:
-    """Write a figure in the format of the path's suffix (.png, .pdf, .svg ...); it appears whole or not at all.
+def save_figure(fig: Figure, path: str | os.PathLike[str]) -> None:
+    """Write a figure in the format of the path's suffix (.png, .pdf, .svg ...), by default PNG; it appears whole or not
+    at all.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
     ...     save_figure(figure()[0], f"{folder}/empty.png")
     """
     with replacing(path) as temporary:
-        fig.savefig(temporary, dpi=dpi)
+        fig.savefig(temporary, format=Path(path).suffix[1:] or "png", dpi=120)
 
 
 def figure_formats() -> set[str]:
-    """The suffixes that `save_figure` can write.
+    """The suffixes that `save_figure` can write, whatever else is installed: .pgf would want TeX.
 
     >>> ".png" in figure_formats()
     True
     """
-    return {f".{suffix}" for suffix in FigureCanvasAgg.get_supported_filetypes()}
+    return {f".{suffix}" for suffix in FigureCanvasBase.get_supported_filetypes()} - {".pgf"}
 
 
 class Shown:
@@ -163,6 +166,8 @@ def show(what: Figure | Tensor, alt: str, caption: str = "") -> Shown:
 
 def encoded(picture: Image.Image) -> tuple[str, bytes]:
     """A picture as PNG where that is small, else as the best JPEG of at most MAX_BYTES: (format, data).
+
+    Where even a poor JPEG takes more, as pure noise may, it is that one.
 
     >>> encoded(Image.new("RGB", (4, 4)))[0]
     'png'

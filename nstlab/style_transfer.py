@@ -8,10 +8,11 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from nstlab.filters import stride
 from nstlab.laplacian import MattingLaplacian
 from nstlab.losses import content_loss, equal_weights, gram_matrix, layer_style_loss
 from nstlab.objective import Objective, SumTerm, Term, unchanged
-from nstlab.tiles import Tile, halo, places_of, stride, tiles
+from nstlab.tiles import Tile, halo, places_of, tiles
 from nstlab.vgg import VGG
 
 CONTENT_LAYER = "conv4_2"
@@ -50,12 +51,19 @@ def style_transfer_objective(
     tile: longest side in pixels, a multiple of 16, of the parts that the network looks at one after the other. Losses
     and gradient are the same, at half as much time again and in the memory of one part. None: all at once.
 
+    Raises ValueError for layers that the network does not have, and for images that it cannot answer to.
+
     >>> image = torch.rand(1, 3, 32, 32)
     >>> objective = style_transfer_objective(VGG(), image, image)
     >>> objective(image)[1].item() < 1e-6
     True
     """
-    style_layers = equal_weights(STYLE_LAYERS) if style_layers is None else dict(style_layers)
+    style_layers = equal_weights(STYLE_LAYERS) if style_layers is None else style_layers
+    if not isinstance(style_layers, Mapping):
+        raise ValueError(f"style_layers={style_layers!r} must be w_l by layer; `equal_weights(layers)` makes such.")
+    deepest = vgg.down_to([content_layer]), vgg.down_to(style_layers)
+    vgg.check_image(content, max(deepest, key=len)[-1])  # the pastiche has its size
+    vgg.check_image(style, deepest[1][-1])
     size = (content.shape[2], content.shape[3])
     P = responses_to(vgg, content, content_layer, tile)
     A = mean_gram_matrices(vgg, style, style_layers, tile)
@@ -119,7 +127,7 @@ def mean_gram_matrices(vgg: VGG, image: Tensor, layers: Iterable[str], tile: int
     return A
 
 
-def exact_factor(vgg: VGG, size: tuple[int, int], content_layer: str = CONTENT_LAYER) -> int:
+def exact_factor(vgg: VGG, size: tuple[int, int]) -> int:
     """N_l M_l: how many times the content loss as printed, a sum, is its mean over maps and places.
 
     size: (H, W) of the content image. An alpha of equation 4 is a content_weight of alpha N_l M_l.
@@ -127,4 +135,4 @@ def exact_factor(vgg: VGG, size: tuple[int, int], content_layer: str = CONTENT_L
     >>> exact_factor(VGG(), (64, 48))
     24576
     """
-    return vgg.convolution(content_layer).out_channels * places_of(content_layer, size)
+    return vgg.convolution(CONTENT_LAYER).out_channels * places_of(CONTENT_LAYER, size)

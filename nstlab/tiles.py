@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from nstlab.filters import stride
 from nstlab.vgg import VGG
 
 GRID = 16  # pixels: four poolings deep, one place of block 5; tiles are cut along it
@@ -49,7 +50,9 @@ def whole(size: tuple[int, int]) -> Tile:
 
 
 def tiles(size: tuple[int, int], tile: int | None, halo: int) -> list[Tile]:
-    """Tiles that cover an image of size (H, W) exactly, about equally large, at most tile x tile pixels (None: one).
+    """Tiles that cover an image of size (H, W) exactly, at most tile x tile pixels each (None: one).
+
+    They are about equally large, as far as the grid lets them.
 
     >>> [(t.rows, t.seen_rows) for t in tiles((200, 64), tile=128, halo=16)]
     [(slice(0, 128, None), slice(0, 144, None)), (slice(128, 200, None), slice(64, 200, None))]
@@ -89,15 +92,6 @@ def within(own: slice, around: slice) -> slice:
 def scaled(span: slice, stride: int) -> slice:
     """The places of a layer that a span of pixels answers for."""
     return slice(span.start // stride, span.stop // stride)
-
-
-def stride(layer: str) -> int:
-    """Pixels from one place of a layer to the next: each pooling doubles them.
-
-    >>> stride("conv1_2"), stride("conv4_2")
-    (1, 8)
-    """
-    return 2 ** (int(layer[4]) - 1)
 
 
 def places_of(layer: str, size: tuple[int, int]) -> int:

@@ -1,34 +1,30 @@
-"""The two approaches of the report, one call each."""
+"""Approach 1 of the report, from image files to a pastiche in one call."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from itertools import chain
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from nstlab.filters import stride
 from nstlab.half import widened
 from nstlab.history import Step
 from nstlab.images import ImageSource, load_image, resize
-from nstlab.laplacian import MattingLaplacian
 from nstlab.machine import checked_device, checked_precision, default_device
 from nstlab.memory import chosen_tile
-from nstlab.objective import Objective, Term
+from nstlab.objective import Objective
 from nstlab.optimize import Result, Run, Start, finish, optimize
-from nstlab.optimizers import Descent
 from nstlab.style_transfer import CONTENT_LAYER, STYLE_LAYERS, exact_factor, style_transfer_objective
 from nstlab.vgg import VGG
 
-Method = Literal["solve", "lbfgs", "descent"]
-STEPS: dict[Method, int] = {"solve": 500, "lbfgs": 100, "descent": 200}  # of photorealize, at most
-SAFETY = 0.9  # share of the largest stable step that descent takes: the eigenvalue is known to 1 %
 COARSEST = 48  # pixels: no level of a pyramid has a shorter longer side
 ON_THE_WAY = "conv3_1"  # where coarse sizes compare content: nearer to the pixels, so each step mends more of it
 LEAN = 4.0  # to content, at coarse sizes: what style is lost comes back within a few steps at full size, content slowly
 LEVELS = 4  # sizes that a run from coarse to fine goes through, each half of the next
+NARROWEST = stride(STYLE_LAYERS[-1])  # pixels: the least to which the deepest style layer answers
 
 
 def pyramid(size: int, steps: int, coarse_to_fine: bool = True) -> list[tuple[int, int]]:
@@ -83,13 +79,7 @@ def stylize_run(
     tile: int | Literal["auto"] | None = "auto",
 ) -> Run:
     """Approach 1 as a stream of steps, to watch, pause and go on with; the arguments are `stylize`'s."""
-    for argument, weight in (
-        ("content_weight", content_weight),
-        ("style_weight", style_weight),
-        ("photorealism_weight", photorealism_weight),
-    ):
-        if not 0 <= weight < float("inf"):
-            raise ValueError(f"{argument}={weight!r} must be a finite number from 0 up.")
+    check_weights(content_weight=content_weight, style_weight=style_weight, photorealism_weight=photorealism_weight)
     place = checked_device(device) if device else default_device()
     network = network_on(place, vgg)
     P, S = load_image(content, size).to(place), load_image(style, size).to(place)
@@ -159,112 +149,28 @@ def stylize(
     return finish(stylize_run(content, style, **settings), watch)  # type: ignore[arg-type]
 
 
-def photorealize_run(
-    pastiche: ImageSource,
-    content: ImageSource,
-    *,
-    weight: float = 1e3,
-    method: Method = "solve",
-    style: ImageSource | None = None,
-    steps: int | None = None,
-    step: float | None = None,
-    content_weight: float = 1e3,
-    style_weight: float = 1.0,
-    vgg: VGG | None = None,
-    device: str | None = None,
-) -> Run:
-    """Approach 2 as a stream of steps, to watch, pause and go on with; the arguments are `photorealize`'s."""
-    if method not in STEPS:
-        raise ValueError(f"method={method!r} is not known; choose one of {', '.join(STEPS)}.")
-    if not 0 <= weight < math.inf:
-        raise ValueError(f"weight={weight!r} must be a finite number from 0 up.")
-    if step is not None and (method != "descent" or not 0 < step < math.inf):
-        raise ValueError(f"step={step!r} must be a finite number above 0, and belongs to method='descent' alone.")
-    if style is not None and method != "lbfgs":
-        raise ValueError(f"style belongs to method='lbfgs', for equation 6; method={method!r} does not look at it.")
-    place = checked_device(device) if device else default_device()
-    x, I = load_image(pastiche).to(place), load_image(content).to(place)
-    if x.shape != I.shape:
-        raise ValueError(
-            f"photorealize needs both images in one size: the pastiche has {size_of(x)} pixels, the content image "
-            f"{size_of(I)}. Bring the larger one down with load_image(..., size=...)."
-        )
-    n = STEPS[method] if steps is None else steps
-    if style is not None:
-        S, network = load_image(style, max(I.shape[2:])).to(place), network_on(place, vgg)
-        equation_6 = style_transfer_objective(network, I, S, content_weight, style_weight, photorealism_weight=weight)
-        return optimize(equation_6, x, n)
-    M = MattingLaplacian(I)
-    if method == "descent":
-        return descent_run(M, x, weight, n, step)
-    objective = Objective(
-        {
-            "photorealism": Term(lambda y, _: M.energy(y)),
-            "distance": Term(lambda y, _: (y - x).square().sum()),
-        },
-        {"photorealism": weight, "distance": 1.0},
-        size=(x.shape[2], x.shape[3]),
-    )
-    if method == "lbfgs":
-        return optimize(objective, x, n)
-    solution = (objective.at(iterate.image) for iterate in M.solve_steps(x, weight, max_iterations=n))
-    return Run(chain([objective.at(x)], solution), n, [objective])
-
-
-def descent_run(M: MattingLaplacian, x: Tensor, weight: float, steps: int, step: float | None) -> Run:
-    """Gradient descent on lambda L_m alone, x' = x - step 2 lambda M x: the report's experiment.
-
-    Stable exactly where step < 1 / (lambda x largest eigenvalue of M); without a `step` it takes SAFETY times that.
-    """
-    objective = Objective(
-        {"photorealism": Term(lambda y, _: M.energy(y))}, {"photorealism": weight}, (x.shape[2], x.shape[3])
-    )
-    stable = 1 / max(weight * M.largest_eigenvalue(), 1e-30)
-    rate = SAFETY * stable if step is None else step
-    blame = (
-        f"Descent on lambda L_m is stable up to a step of 1 / (lambda x largest eigenvalue) = {stable:.4g}, "
-        f"and this step was {rate:.4g}: the roughest pattern grew by {abs(1 - 2 * rate / stable):.3g} an epoch."
-    )
-    return Run(Descent(objective, x, rate), steps, [objective], blame)
-
-
-def photorealize(
-    pastiche: ImageSource, content: ImageSource, watch: Callable[[Step], object] | None = None, **settings: object
-) -> Result:
-    """Approach 2: the pastiche made photorealistic again, by the Matting Laplacian of the content image. Equation 5,
-    [2].
-
-        L_m = sum_c x_c^T M x_c
-
-    pastiche, content: whatever `load_image` takes, both in one size. watch: is called with every `Step`. The settings:
-
-    method: "solve" (default): the exact minimizer of |y - x|^2 + lambda L_m(y), one linear system; "lbfgs": the same
-    sum step by step, or with a `style` image the whole of equation 6 started from the pastiche; "descent": gradient
-    descent on lambda L_m alone, as in the report.
-    weight: lambda; in equation 6 it weighs the mean over pixels of equation 5, next to content_weight and style_weight.
-    steps: how many at most. step: of "descent", by default just below 1 / (lambda x largest eigenvalue of M), above
-    which it explodes. vgg, device: as in `stylize`.
-
-    Raises ImageError and ValueError before the run begins, DivergenceError in it.
-
-    >>> content = load_image("waterfront_day", size=64)
-    >>> result = photorealize(content.flip(3), content)
-    >>> result.history[-1].losses["photorealism"] < result.history[0].losses["photorealism"] / 100
-    True
-    """
-    return finish(photorealize_run(pastiche, content, **settings), watch)  # type: ignore[arg-type]
-
-
 def network_on(device: torch.device, vgg: VGG | None) -> VGG:
     """The network that a run uses where none is given, or the one given, on the device."""
     return (vgg or VGG(precision=checked_precision("auto", device))).to(device)
 
 
-def size_of(image: Tensor) -> str:
-    """Width x height, as people say it."""
-    return f"{image.shape[3]} x {image.shape[2]}"
+def check_weights(**weights: float) -> None:
+    """Raise ValueError, by name, for a weight that is no finite number from 0 up.
+
+    >>> check_weights(style_weight=1.0)
+    """
+    for argument, weight in weights.items():
+        if not 0 <= weight < math.inf:
+            raise ValueError(f"{argument}={weight!r} must be a finite number from 0 up.")
 
 
 def shrunk(image: Tensor, longer_side: int) -> Tensor:
-    """The image with its longer side brought down to this many pixels, if it is longer."""
-    return resize(image, longer_side) if max(image.shape[2:]) > longer_side else image
+    """The image with its longer side brought down to this many pixels, if it is longer, and if the network still
+    answers to the shorter one: a panorama stays larger.
+
+    >>> shrunk(torch.rand(1, 3, 64, 48), 32).shape, shrunk(torch.rand(1, 3, 32, 512), 64).shape
+    (torch.Size([1, 3, 32, 24]), torch.Size([1, 3, 16, 256]))
+    """
+    longer, shorter = max(image.shape[2:]), min(image.shape[2:])
+    longer_side = max(longer_side, math.ceil(NARROWEST * longer / shorter))
+    return resize(image, longer_side) if longer > longer_side else image

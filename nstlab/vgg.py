@@ -19,7 +19,8 @@ import torch.nn.functional as nnf
 from torch import Tensor, nn
 
 from nstlab import winograd
-from nstlab.filters import DATA, Filters, layer_names, load_filters
+from nstlab.files import replacing
+from nstlab.filters import DATA, Filters, layer_names, load_filters, starts_a_block, stride
 from nstlab.half import widened
 from nstlab.images import load_image, samples
 from nstlab.machine import PRECISIONS, check_compiler, checked_precision, default_device
@@ -72,7 +73,7 @@ class VGG(nn.Module):
                 raise ValueError(f"{argument}={value!r} is not known; choose one of {', '.join(known)}.")
         self.layers = layer_names(network)
         self.network, self.pooling, self.padding = network, pooling, padding
-        self.precision = checked_precision(precision, default_device())
+        self.precision = precision if precision in PRECISIONS else checked_precision(precision, default_device())
         if compiled and self.precision == "float16":
             raise ValueError(
                 "compiled=True does not go with float16, whose range derivatives leave: name another precision."
@@ -143,17 +144,18 @@ class VGG(nn.Module):
         return list(Reading.apply(x, layers, [(self.layers.index(layer), reader) for layer, reader in readers]))
 
     def down_to(self, wanted: Iterable[str]) -> list[str]:
-        """The layers that have to be computed for those that are wanted."""
-        return self.layers[: 1 + max(map(self.layers.index, wanted))]
-
-    def prepared(self, image: Tensor, wanted: AbstractSet[str]) -> Tensor:
-        """The image as the first convolution takes it, once it is sure that the wanted layers will answer."""
+        """The layers that have to be computed for those that are wanted. Raises ValueError for an unknown one."""
+        wanted = set(wanted)
         unknown = wanted - set(self.layers)
         if unknown or not wanted:
             raise ValueError(
                 f"{self.network} has no layer {', '.join(sorted(unknown)) or '(none was named)'}; "
                 f"it has {', '.join(self.layers)}."
             )
+        return self.layers[: 1 + max(map(self.layers.index, wanted))]
+
+    def prepared(self, image: Tensor, wanted: AbstractSet[str]) -> Tensor:
+        """The image as the first convolution takes it, once it is sure that the wanted layers will answer."""
         self.check_image(image, self.down_to(wanted)[-1])
         x = (image - self.mean) / self.std
         if self.padding == "reflect":
@@ -169,20 +171,24 @@ class VGG(nn.Module):
     def layer(self, name: str) -> Layer:
         """One layer, ready to be run; the first finds its input padded already if the network reflects it."""
         convolution, first = self.convolution(name), name == self.layers[0]
-        pooling = POOLINGS[self.pooling] if name.endswith("_1") and not first else None
+        pooling = POOLINGS[self.pooling] if starts_a_block(name) else None
         padded = first and self.padding == "reflect"
         return Layer(convolution.weight, convolution.get_parameter("bias"), 0 if padded else 1, pooling)
 
     def transformed(self, name: str) -> Tensor | None:
-        """The filters of that name for `winograd`, if it pays: computed once, and again if somebody changes them."""
+        """The filters of that name for `winograd`, if it pays: computed once, and again if somebody changes them.
+
+        Changes through `weight.data` leave no trace, and are not noticed.
+        """
         weight = self.convolution(name).weight
         if not winograd.pays(weight):
             return None
         version = 0 if weight.is_inference() else weight._version  # a network built in inference mode has no versions
         of, at, U = self.transforms.get(name, (None, 0, weight))
-        if of is not weight or at != version:
+        if of is None or of.data_ptr() != weight.data_ptr() or at != version:
             U = winograd.transformed(weight)
-            self.transforms[name] = weight, version, U
+            # `double()` gives the same parameter other numbers; an alias of these keeps their place from being reused
+            self.transforms[name] = weight.detach(), version, U
         return U
 
     @torch.no_grad()
@@ -201,12 +207,13 @@ class VGG(nn.Module):
             before = s
 
     def check_image(self, image: Tensor, deepest: str) -> None:
-        """Images are (B, 3, H, W), and at least one place is left at the deepest layer."""
-        smallest = max(2, 2 ** (int(deepest[4]) - 1))
-        if image.ndim != 4 or image.shape[1] != 3 or min(image.shape[2:]) < smallest:
+        """Images are (B, 3, H, W) of floats, and at least one place is left at the deepest layer."""
+        smallest = max(2, stride(deepest))
+        shaped = image.ndim == 4 and image.shape[1] == 3 and min(image.shape[2:]) >= smallest
+        if not (shaped and image.is_floating_point()):
             raise ValueError(
-                f"{self.network} takes images (B, 3, H, W) of at least {smallest}x{smallest} pixels to answer at "
-                f"{deepest}; it was given {tuple(image.shape)}. `load_image` gives the right shape."
+                f"{self.network} takes images (B, 3, H, W) of at least {smallest}x{smallest} pixels, floats in [0, 1], "
+                f"to answer at {deepest}; it was given {tuple(image.shape)}, {image.dtype}. `load_image` gives such."
             )
 
 
@@ -259,6 +266,6 @@ def known_mean_responses(vgg: VGG, filters: Filters, bundled: bool) -> dict[str,
     if not kept.exists():
         found = mean_responses(vgg, photographs())
         found = {name: torch.where(s > 0, s, torch.ones(())) for name, s in found.items()}
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        safetensors.torch.save_file(found, kept)
+        with replacing(kept) as temporary:
+            safetensors.torch.save_file(found, temporary)
     return safetensors.torch.load_file(kept)

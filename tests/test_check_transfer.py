@@ -22,6 +22,15 @@ def answer(total, gram=mean_gram_matrix):
     return total_loss
 
 
+def test_total_loss_that_leaves_the_tensors_is_told_so():
+    def total_loss(image, vgg, P, A, alpha, beta):
+        C, E = parts(image, vgg, P, A)
+        return (alpha * C + beta * sum(E) / 5).numpy()
+
+    verdict = check.total_loss(total_loss)
+    assert not verdict.passed and "stops with RuntimeError" in verdict.message
+
+
 def test_total_loss_right():
     assert check.total_loss(answer(lambda C, E, alpha, beta, P: alpha * C + beta * sum(E) / 5)).passed
 

@@ -96,19 +96,29 @@ def test_options_reach_the_run(tmp_path, monkeypatch):
         (["stylize", "horses", "great_wave", "-o", "x.png", "--start", "nowhere.png"], "nowhere.png"),
         (["stylize", "horses", "great_wave", "-o", "x.png", "--device", "abacus"], "abacus"),
         (["stylize", "horses", "great_wave", "-o", "x.png", "--weights", "none.pth"], "none.pth"),
+        (["stylize", "horses", "great_wave", "-o", "x.png", "--tile", "0"], "tile=0"),
+        (["stylize", "horses", "great_wave", "-o", "x.png", "--plot", "new/../x.png"], "x.png: that is --output, too"),
+        (["stylize", "a_file.png", "great_wave", "-o", "a_file.png"], "a_file.png: that is CONTENT, too"),
+        (["stylize", "horses", "great_wave", "-o", "x.png", "--start", "x.png"], "that is START, too"),
+        (["stylize", "horses", "great_wave", "-o", "x.png", "--plot", "x.pgf"], "--plot x.pgf"),
+        (["stylize", "horses", "great_wave", "-o", "x.png", "--seed", str(2**70)], "seed=1180591620717411303424"),
+        (["stylize", "horses", "great_wave", "-o", "a_file/x.png"], "--output a_file/x.png"),
+        (["stylize", "horses", "great_wave", "-o", "x.png", "--losses", "a_file/new/x.csv"], "a_file"),
+        (["photorealize", "horses", "horses", "-o", "x.png", "--steps", "-1"], "steps=-1"),
         (["paint"], "paint"),
         ([], "COMMAND"),
     ],
 )
 def test_bad_input_is_one_line_on_stderr_and_exit_code_2(arguments, says, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "a_file").touch()
     try:
         code = cli.main(arguments)
     except SystemExit as end:
         code = end.code
     captured = capsys.readouterr()
     assert code == 2 and says in captured.err and captured.err.count("\n") == 1 and not captured.out
-    assert not list(tmp_path.iterdir())
+    assert list(tmp_path.iterdir()) == [tmp_path / "a_file"]
 
 
 def test_ctrl_c_saves_what_there_is_and_says_so(tmp_path, capsys, monkeypatch):

@@ -662,3 +662,13 @@ def test_a_path_that_cannot_be_written_says_so(tmp_path):
 def test_an_image_too_large_for_its_format_says_so(tmp_path):
     message = error_of(save_image, torch.zeros(3, 1, 16_384), tmp_path / "image.webp")
     assert "cannot be written" in message and not list(tmp_path.iterdir())
+
+
+def test_what_a_link_points_to_is_replaced_and_keeps_its_permissions(tmp_path):
+    picture, link = tmp_path / "picture.png", tmp_path / "link.png"
+    save_image(torch.zeros(1, 3, 40, 40), picture)
+    picture.chmod(0o600)
+    link.symlink_to(picture)
+    save_image(torch.ones(1, 3, 40, 40), link)
+    assert link.is_symlink() and load_image(picture).min() == 1
+    assert picture.stat().st_mode & 0o777 == 0o600

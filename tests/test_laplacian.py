@@ -145,12 +145,21 @@ def test_solve_converges_on_photographs_of_every_size_at_every_weight(name, size
 
 def test_solve_tells_of_every_iteration_and_warns_where_it_was_stopped_early():
     content = load_image("berlin_day", size=64)
-    M, x, seen = MattingLaplacian(content), content.flip(3), []
-    M.solve(x, 10.0, callback=seen.append)
+    M, x = MattingLaplacian(content), content.flip(3)
+    seen = list(M.solve_steps(x, 10.0))
     assert [s.iteration for s in seen] == list(range(1, len(seen) + 1))
     assert seen[-1].residual <= 1e-3 < seen[0].residual and seen[0].image.shape == x.shape
     with pytest.warns(RuntimeWarning, match="after 2 iterations"):
         M.solve(x, 10.0, max_iterations=2)
+
+
+def test_solve_begins_anywhere_and_comes_to_the_same_image():
+    content = load_image("berlin_day", size=64).double()
+    M, x = MattingLaplacian(content, dtype=torch.float64), content.flip(3)
+    y = M.solve(x, 10.0, residual=1e-9)
+    *_, last = M.solve_steps(x, 10.0, residual=1e-9, start=random_image(*content.shape[2:]).double())
+    torch.testing.assert_close(last.image, y, atol=1e-6, rtol=0)
+    assert list(M.solve_steps(x, 10.0, residual=1e-6, start=y)) == []
 
 
 def test_solve_of_a_recoloring_is_the_recoloring():

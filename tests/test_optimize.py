@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import sys
 
 import pytest
 import torch
@@ -194,6 +195,23 @@ def test_ctrl_c_in_the_middle_of_a_step_loses_nothing_and_the_run_goes_on(monkey
     assert torch.equal(list(run)[-1].image, list(optimize(bowl(), steps=10))[-1].image)
 
 
+@pytest.mark.parametrize("where", ["in the enlargement", "in the first evaluation"])
+def test_ctrl_c_between_two_sizes_loses_nothing_and_the_run_goes_on(where, monkeypatch):
+    def stages() -> list[tuple[Objective, int]]:
+        return [(bowl((8, 6)), 2), (bowl((16, 12)), 3)]
+
+    ours = stages()
+    run, fine = optimize(ours), ours[1][0]
+    list(itertools.islice(run, 3))
+    with monkeypatch.context() as broken, pytest.raises(KeyboardInterrupt):
+        target, name = (sys.modules["nstlab.optimize"], "carried") if where == "in the enlargement" else (fine, "at")
+        broken.setattr(target, name, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        next(run)
+    rest, straight = list(run), list(optimize(stages()))
+    assert [step.size for step in rest] == [(16, 12)] * 3
+    assert torch.equal(rest[-1].image, straight[-1].image)
+
+
 def test_a_closed_run_keeps_its_image_and_history():
     run = optimize(bowl(), steps=10)
     next(run)
@@ -212,11 +230,38 @@ def test_weights_changed_in_a_pause_count_from_the_next_step_on():
         run.weigh(push=1.0)
 
 
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"start": 255 * torch.rand(1, 3, 6, 5)}, "start holds values from"),
+        ({"start": torch.full((1, 3, 6, 5), math.nan)}, "from nan to nan"),
+        ({"seed": 2**70}, "seed=1180591620717411303424"),
+        ({"seed": None}, "seed=None"),
+        ({"objective": []}, "empty list"),
+    ],
+)
+def test_what_a_run_cannot_begin_with_is_refused_by_name(settings, says):
+    with pytest.raises(ValueError, match=says):
+        optimize(**{"objective": bowl(), **settings})
+
+
+def test_a_start_in_half_precision_is_widened():
+    assert next(optimize(bowl(), start=torch.full((1, 3, 6, 5), 0.5).half())).image.dtype == torch.float32
+
+
+def test_derivatives_are_had_under_no_grad_and_refused_in_inference_mode():
+    with torch.no_grad():
+        assert bowl().at(torch.rand(1, 3, 6, 5)).gradient.abs().sum() > 0
+    with torch.inference_mode(), pytest.raises(ValueError, match="inference_mode"):
+        bowl().at(torch.rand(1, 3, 6, 5))
+
+
 @pytest.mark.parametrize("poison", [math.nan, math.inf])
 def test_nan_and_inf_stop_with_the_last_good_image(poison):
     calls = itertools.count()
     term = Term(lambda x, _: (x**2).sum() if next(calls) < 3 else (x * poison).sum())
-    run = Run(iter(Descent(Objective({"x": term}, {"x": 1.0}, (4, 4)), torch.ones(1, 3, 4, 4), rate=0.1)), steps=10)
+    objective = Objective({"x": term}, {"x": 1.0}, (4, 4))
+    run = Run(Descent(objective, torch.ones(1, 3, 4, 4), rate=0.1), 10, [objective])
     with pytest.raises(DivergenceError, match="epoch 3") as error:
         list(run)
     torch.testing.assert_close(error.value.image, torch.full((1, 3, 4, 4), 0.64))
@@ -224,7 +269,8 @@ def test_nan_and_inf_stop_with_the_last_good_image(poison):
 
 
 def test_growth_without_bound_stops_with_the_cause():
-    run = Run(iter(Descent(bowl(), torch.rand(1, 3, 6, 5), rate=0.02)), steps=500, blame="The step is too long.")
+    objective = bowl()
+    run = Run(Descent(objective, torch.rand(1, 3, 6, 5), rate=0.02), 500, [objective], blame="The step is too long.")
     with pytest.raises(DivergenceError, match="The step is too long") as error:
         list(run)
     assert error.value.image is not None and len(error.value.history) < 100

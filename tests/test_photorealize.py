@@ -1,7 +1,8 @@
 """Approach 2: what it promises of energies, of steps that explode, and of pictures that do not fit."""
 
 import math
-from itertools import pairwise
+import sys
+from itertools import islice, pairwise
 
 import pytest
 import torch
@@ -12,7 +13,8 @@ from nstlab import __main__ as cli
 from nstlab.images import load_image, samples, save_image
 from nstlab.laplacian import MattingLaplacian
 from nstlab.optimize import DivergenceError
-from nstlab.transfer import photorealize, photorealize_run, stylize
+from nstlab.photorealism import photorealize, photorealize_run
+from nstlab.transfer import stylize
 
 PHOTOS = [sample.name for sample in samples() if sample.kind != "style"]
 
@@ -45,6 +47,56 @@ def test_solve_reaches_what_lbfgs_goes_towards(content, pastiche):
         for method, steps in (("solve", 200), ("lbfgs", 150))
     )
     assert solved <= stepped * 1.001 and stepped < 1.05 * solved
+
+
+def test_a_solve_that_was_interrupted_goes_on_as_if_nothing_had_happened(content, pastiche, monkeypatch):
+    run, straight = (photorealize_run(pastiche, content, weight=10.0) for _ in range(2))
+    list(islice(run, 4))
+    for target, name in ((sys.modules["nstlab.krylov"], "apply_stencil"), (run.objectives[0], "at")):
+        with monkeypatch.context() as broken, pytest.raises(KeyboardInterrupt):
+            broken.setattr(target, name, interrupted)
+            next(run)
+    *_, last = run
+    *_, wanted = straight
+    assert last.index == wanted.index and torch.equal(last.image, wanted.image)
+
+
+def test_a_solve_whose_weight_is_changed_ends_with_the_solution_for_the_new_one(content, pastiche):
+    run = photorealize_run(pastiche, content, weight=100.0)
+    list(islice(run, 5))
+    run.weigh(photorealism=1.0)
+    totals = [step.total for step in run]
+    wanted = photorealize(pastiche, content, weight=1.0).history[-1]
+    assert totals[-1] == pytest.approx(wanted.total, rel=1e-3)
+    assert all(later <= earlier * (1 + 1e-5) for earlier, later in pairwise(totals))
+    run.weigh(distance=0.0)
+    with pytest.raises(ValueError, match="weight=inf"):
+        next(run)
+
+
+def test_a_solve_beyond_what_float32_can_hold_ends_with_its_best_image(content, pastiche):
+    result = photorealize(pastiche, content, weight=1e10)
+    totals = [r.total for r in result.history]
+    assert totals[-1] <= min(totals) * 1.01 and result.image.std() > 0.05
+
+
+def interrupted(*_):
+    raise KeyboardInterrupt
+
+
+def test_in_equation_6_the_default_weight_holds_the_photograph(content, pastiche):
+    M = MattingLaplacian(content)
+    held, free = (
+        photorealize(pastiche, content, method="lbfgs", style="waterfront_night", steps=10, **weight).image
+        for weight in ({}, {"weight": 0.0})
+    )
+    assert M.energy(held) < M.energy(pastiche) / 5 < M.energy(free)
+
+
+def test_without_a_style_a_run_is_on_the_device_of_the_content(content, pastiche):
+    for method in ("solve", "lbfgs"):
+        objective = photorealize_run(pastiche, content, method=method).objectives[0]
+        assert torch.equal(objective.images["content"], content)
 
 
 def test_lbfgs_with_a_style_minimizes_equation_6(content, pastiche):
@@ -106,6 +158,10 @@ def test_images_that_differ_in_size_are_refused_with_both_sizes(content):
         ({"method": "descent", "step": -1.0}, "step=-1.0"),
         ({"style": "starry_night"}, "lbfgs"),
         ({"device": "abacus"}, "abacus"),
+        ({"method": "descent", "steps": -1}, "steps=-1"),
+        ({"method": "descent", "steps": 2.5}, "steps=2.5"),
+        ({"method": "solve", "steps": True}, "steps=True"),
+        ({"content_weight": -1.0}, "content_weight=-1.0"),
     ],
 )
 def test_bad_settings_are_refused_by_name(content, arguments, says):

@@ -1,10 +1,9 @@
 """The network's way back, written out, against autograd's."""
 
-import weakref
-
 import pytest
 import torch
 from torch import Tensor
+from torch.multiprocessing.reductions import StorageWeakRef
 
 from nstlab.images import load_image
 from nstlab.vgg import VGG
@@ -108,12 +107,12 @@ def test_responses_are_given_up_on_the_way_back():
     deep_ones, alive = [], []
 
     def deep(F: Tensor) -> Tensor:
-        deep_ones.append(weakref.ref(F))
+        deep_ones.append(StorageWeakRef(F.untyped_storage()))
         return F.sum()
 
     def shallow(F: Tensor) -> Tensor:
         twice = 2 * F
-        twice.register_hook(lambda _: alive.append(deep_ones[0]() is not None))
+        twice.register_hook(lambda _: alive.append(not deep_ones[0].expired()))
         return twice.sum()
 
     vgg, image = VGG(), load_image("horses", size=64).requires_grad_()

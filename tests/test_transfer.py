@@ -146,8 +146,32 @@ def test_a_network_of_ones_own_is_used():
     assert load_image(random.image).shape == random.image.shape
 
 
-def test_auto_precision_is_one_of_both_and_the_networks_is_reported():
-    assert VGG(precision="auto").precision in ("float32", "bfloat16")
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"content_layer": "relu4_2"}, "vgg16 has no layer relu4_2; it has conv1_1"),
+        ({"style_layers": {"conv5_4": 1.0}}, "no layer conv5_4"),
+        ({"style_layers": {}}, "none was named"),
+        ({"style_layers": ("conv1_1",)}, "equal_weights"),
+        ({"content": torch.rand(3, 32, 32)}, r"given \(3, 32, 32\)"),
+        ({"content": torch.zeros(1, 3, 32, 32, dtype=torch.uint8)}, "floats in .*uint8"),
+        ({"style": torch.rand(1, 3, 8, 32)}, "at least 16x16 pixels"),
+    ],
+)
+def test_an_objective_refuses_what_the_network_cannot_answer(change, says):
+    image = torch.rand(1, 3, 32, 32)
+    with pytest.raises(ValueError, match=says):
+        style_transfer_objective(VGG(), **{"content": image, "style": image, **change})
+
+
+def test_panoramas_and_scrolls_go_from_coarse_to_fine_too():
+    panorama, scroll = torch.rand(1, 3, 32, 400), torch.rand(1, 3, 400, 64)
+    result = stylize(panorama, scroll, size=400, steps=1)
+    assert result.image.shape == panorama.shape and result.history[0].size < result.history[-1].size
+
+
+def test_auto_precision_is_one_of_all_and_the_networks_is_reported():
+    assert VGG(precision="auto").precision in machine.PRECISIONS
     assert "bfloat16" in repr(VGG(precision="bfloat16"))
     with pytest.raises(ValueError, match="choose one of auto, float32, bfloat16, float16"):
         VGG(precision="float8")

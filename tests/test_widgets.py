@@ -36,7 +36,7 @@ from nstlab.widgets import LiveRun
 def make_run(steps):
     distance = Term(lambda x, _: (x - 0.3).square().sum())
     objective = Objective({"distance": distance}, {"distance": 1.0}, size=(32, 48))
-    return Run(Descent(objective, torch.zeros(1, 3, 32, 48), rate=1e-3), steps)
+    return Run(Descent(objective, torch.zeros(1, 3, 32, 48), rate=1e-3), steps, [objective])
 """  # for a process of its own
 
 
@@ -373,6 +373,19 @@ def test_in_the_foreground_an_interrupt_means_pause_and_start_goes_on(lives):
     live.start()
     live.wait()
     assert "Finished" in live.view.status.value and torch.equal(live.image, in_one_go().image)
+
+
+def test_an_interrupt_in_the_first_evaluation_leaves_the_start_uncounted():
+    def interrupt(evaluation):
+        raise KeyboardInterrupt
+
+    bowl = Bowl(interrupt)
+    player = Player(bowl)
+    player.play()
+    assert player.state == "paused" and not player.run.history
+    bowl.before = lambda evaluation: None
+    player.play(epochs=1)
+    assert player.state == "paused" and [r.index for r in player.run.history] == [0, 1]
 
 
 def test_an_interrupt_before_there_is_a_run_leaves_one_that_can_be_started(lives):

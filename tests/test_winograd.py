@@ -74,6 +74,14 @@ def test_filters_that_were_changed_are_transformed_again():
     assert not torch.equal(answer(vgg, image, "conv4_1"), before)
 
 
+def test_a_network_brought_to_another_type_and_back_answers_with_the_filters_it_has():
+    image, vgg = load_image("horses", size=64), VGG()
+    answer(vgg, image, "conv4_1")
+    assert answer(vgg.double(), image.double(), "conv4_1").dtype == torch.float64
+    rounded = answer(vgg.bfloat16().float(), image, "conv4_1")
+    torch.testing.assert_close(rounded, vgg(image, ["conv4_1"])["conv4_1"], rtol=1e-3, atol=1e-2)
+
+
 def test_a_network_built_in_inference_mode_answers_the_same():
     image = load_image("horses", size=64)
     with torch.inference_mode():

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nstlab.check.verdict import Slip, Verdict, compare
-from nstlab.filters import MAPS, layer_names
+from nstlab.filters import MAPS, block, layer_names, starts_a_block
 
 LAYERS = layer_names("vgg16")
 KERNEL, POOL = 3, 2  # pixels that a convolution and a pooling look at, along one side
@@ -49,11 +49,6 @@ def seen_box(layer: str, row: int, column: int, layers: Sequence[str] = LAYERS) 
     return row * j - reach, column * j - reach, row * j - reach + r, column * j - reach + r
 
 
-def starts_a_block(name: str) -> bool:
-    """Whether a pooling stands before that convolution."""
-    return name.endswith("_1") and name != "conv1_1"
-
-
 def response_shape(mine: Callable[[str, int, int], Any]) -> Verdict:
     """Exercise 1: the shape (N, h, w) of a layer's responses, for a picture of height x width pixels."""
     cases = [("conv1_2", 96, 64), ("conv2_1", 96, 64), ("conv3_3", 75, 101), ("conv5_2", 256, 200)]
@@ -61,9 +56,8 @@ def response_shape(mine: Callable[[str, int, int], Any]) -> Verdict:
     def shapes(doubling: bool = False, poolings: int = 0, up: bool = False) -> list[tuple[int, int, int]]:
         found = []
         for layer, height, width in cases:
-            block = int(layer[4])
-            times = block - 1 + poolings
-            N = 64 * 2 ** (block - 1) if doubling else MAPS[block - 1]
+            times = block(layer) - 1 + poolings
+            N = 64 * 2 ** (block(layer) - 1) if doubling else MAPS[block(layer) - 1]
             h, w = ((-(-side // 2**times) if up else side // 2**times) for side in (height, width))
             found.append((N, h, w))
         return found

@@ -74,11 +74,12 @@ def total_loss(mine: TotalLoss) -> Verdict:
     if not verdict.passed:
         return verdict
     pixels = image.clone().requires_grad_()
-    if not getattr(mine(pixels, vgg, P, A, ALPHA, BETA), "requires_grad", False):
-        return Verdict(
-            False, "The number is right, but no gradient flows back to the pixels: keep it a tensor all the way."
-        )
-    return Verdict(True, "Equation 4, and its gradient reaches every pixel.")
+    return compare(
+        lambda: getattr(mine(pixels, vgg, P, A, ALPHA, BETA), "requires_grad", False),
+        True,
+        [Slip(False, "The number is right, but no gradient flows back to the pixels: keep it a tensor all the way.")],
+        "Equation 4, and its gradient reaches every pixel.",
+    )
 
 
 def alpha_of(mine: Callable[[float, Tensor], float]) -> Verdict:

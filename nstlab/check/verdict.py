@@ -61,9 +61,9 @@ def compare(answer: Callable[[], Any], right: Any, slips: Sequence[Slip], praise
 
 def equal(mine: Any, right: Any) -> bool:
     """Whether two numbers, tensors or plain objects are the same; numbers and tensors to 1e-4 relative."""
-    if isinstance(right, (bool, str, list, tuple, dict)):
-        return bool(mine == right)
     try:
+        if isinstance(right, (bool, str, list, tuple, dict)):
+            return bool(mine == right)
         a, b = torch.as_tensor(mine).detach().double(), torch.as_tensor(right).detach().double()
     except (TypeError, ValueError, RuntimeError):
         return False

@@ -54,12 +54,11 @@ def solve(size: int, weight: float) -> None:
     """The exact solve to a residual of 1e-3."""
     image = picture(size)
     M, x = MattingLaplacian(image), 0.7 * image.flip(3) + 0.3 * resize(load_image("starry_night"), (size, size))
-    iterations: list[int] = []
     began = time.perf_counter()
-    M.solve(x, weight, callback=lambda iterate: iterations.append(iterate.iteration))
+    *_, last = M.solve_steps(x, weight)
     took = time.perf_counter() - began
     cost = f"{took:5.1f} s | {1e6 * took / size**2:.2f} µs/pixel"
-    print(f"{size:>5} px | weight {weight:>5g} | {cost} | {iterations[-1]} iterations")
+    print(f"{size:>5} px | weight {weight:>5g} | {cost} | {last.iteration} iterations")
 
 
 if __name__ == "__main__":

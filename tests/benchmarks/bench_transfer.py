@@ -28,6 +28,7 @@ from nstlab.memory import evaluation_memory
 from nstlab.objective import Objective
 from nstlab.optimize import optimize, starting_image
 from nstlab.style_transfer import STYLE_LAYERS, style_transfer_objective
+from nstlab.tiles import places_of
 from nstlab.transfer import stylize, stylize_run
 from nstlab.vgg import VGG
 
@@ -81,8 +82,7 @@ def operations(vgg: VGG, size: tuple[int, int]) -> float:
     total = 0.0
     for layer in vgg.down_to(STYLE_LAYERS):
         N, inputs = vgg.convolution(layer).weight.shape[:2]
-        places = (size[0] >> int(layer[4]) - 1) * (size[1] >> int(layer[4]) - 1)
-        total += 2 * 2 * places * N * (9 * inputs + (N if layer in STYLE_LAYERS else 0))
+        total += 2 * 2 * places_of(layer, size) * N * (9 * inputs + (N if layer in STYLE_LAYERS else 0))
     return total
 
 
