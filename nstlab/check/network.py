@@ -132,7 +132,7 @@ def receptive_field(mine: Callable[[str, Sequence[str]], Any]) -> Verdict:
             ),
             Slip(fields(stop=0), "You stop before the layer that was asked for."),
         ],
-        "conv5_1 sees 132 pixels: no style loss of this course sees further.",
+        "conv5_1 of VGG-16 sees 132 pixels: its style loss sees no further.",
     )
 
 
