@@ -6,12 +6,12 @@ reaches from 6e-8 to 65504: the responses of a VGG lie within, their derivatives
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from nstlab.allocator import empty
 
@@ -59,6 +59,25 @@ def in_parts(F: Tensor, along: int) -> tuple[Tensor, ...]:
     return F.split(max(1, CHUNK * F.shape[along] // max(1, F.numel())), along)
 
 
+def differentiable_once(backward: Callable[..., Any]) -> Callable[..., Any]:
+    """A way back that has no derivative itself, and says so where one is wanted.
+
+    PyTorch's own `once_differentiable` says so only where the gradient that comes in wants a derivative, too; to a
+    Hessian it would answer 0.
+    """
+
+    @functools.wraps(backward)
+    def checked(ctx: Any, *gradients: Tensor | None) -> Any:
+        if torch.is_grad_enabled():
+            raise RuntimeError(
+                "nstlab's losses can be differentiated once, and a second derivative was asked for. "
+                "Leave create_graph=True out; a Hessian can be had from differences of gradients."
+            )
+        return backward(ctx, *gradients)
+
+    return checked
+
+
 class SquaredDistance(torch.autograd.Function):
     """sum_ij (F_ij - P_ij)^2 of two tensors of one shape, (B, N, h, w) or (N, M), and dL/dF = 2 D (F - P), D = dL/dsum.
 
@@ -76,7 +95,7 @@ class SquaredDistance(torch.autograd.Function):
         return torch.stack([(widened(f) - widened(p)).square().sum() for f, p in parts]).sum()
 
     @staticmethod
-    @once_differentiable
+    @differentiable_once
     def backward(ctx: Any, D: Tensor) -> tuple[Tensor, Tensor | None]:
         F, P = ctx.saved_tensors
         by_F = (F - P).mul_(2 * D)
@@ -103,7 +122,7 @@ class SelfProduct(torch.autograd.Function):
         return torch.stack([torch.stack(of_image).sum(0) for of_image in G])
 
     @staticmethod
-    @once_differentiable
+    @differentiable_once
     def backward(ctx: Any, D: Tensor) -> Tensor:
         (F,) = ctx.saved_tensors
         places_first = F.permute(0, 2, 3, 1)

@@ -14,8 +14,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from nstlab.half import differentiable_once
 from nstlab.krylov import ConjugateGradients, Iterate, largest_eigenvalue
 from nstlab.stencil import OFFSETS, apply_stencil, levin_stencil
 
@@ -146,7 +146,7 @@ class MattingLaplacian:
         y, reached = x.detach(), 0.0
         for iterate in self.solve_steps(x, weight, residual, max_iterations):
             y, reached = iterate.image, iterate.residual
-        if reached > residual:
+        if not reached <= residual:
             warnings.warn(
                 f"M.solve: the residual is {reached:.2g} after {max_iterations} iterations, not yet {residual:.2g}; "
                 f"the image so far is returned. Raise max_iterations, or be content with a larger residual.",
@@ -217,7 +217,7 @@ class Energy(torch.autograd.Function):
         return (x * Mx).sum(dtype=accurate).to(x.dtype)
 
     @staticmethod
-    @once_differentiable
+    @differentiable_once
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         (Mx,) = ctx.saved_tensors
         return 2 * grad * Mx, None

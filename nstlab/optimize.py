@@ -134,8 +134,9 @@ def finish(run: Run, watch: Callable[[Step], object] | None = None) -> Result:
 class CoarseToFine(Iterator[Point]):
     """One optimizer after another, each started from the image of the one before, brought to its own size.
 
-    stages: (objective, steps) from the coarsest to the finest. The start of every stage but the first belongs to its
-    first step. What the optimizer learned of the curvature is not carried over: at another size it misleads.
+    stages: (objective, steps) from the coarsest to the finest, steps above 0 in all but the first. The start of every
+    stage but the first belongs to its first step, and is that step where nothing is left to gain. What the optimizer
+    learned of the curvature is not carried over: at another size it misleads.
     """
 
     def __init__(self, stages: Sequence[tuple[Objective, int]], start: Tensor, optimizer: str):
@@ -143,15 +144,18 @@ class CoarseToFine(Iterator[Point]):
         self.stage, self.left = 0, stages[0][1] + 1
         self.points = self.build(stages[0][0], start)
         self.image = start
+        self.first: Point | None = None  # the start of a stage that was not handed out
 
     def __next__(self) -> Point:
-        while self.left == 0:
+        if self.left == 0:
             self.climb()
         point = next(self.points, None)
         if point is None:  # this stage has nothing left to gain
+            point, self.left = self.first, 1
+        if point is None:
             self.left = 0
             return next(self)
-        self.left -= 1
+        self.left, self.first = self.left - 1, None
         self.image = point.image
         return point
 
@@ -161,8 +165,8 @@ class CoarseToFine(Iterator[Point]):
             raise StopIteration
         objective, steps = self.stages[self.stage + 1]
         points = self.build(objective, carried(self.image, objective))
-        next(points)
-        self.stage, self.left, self.points = self.stage + 1, steps, points
+        first = next(points)
+        self.stage, self.left, self.points, self.first = self.stage + 1, steps, points, first
 
 
 def carried(image: Tensor, objective: Objective) -> Tensor:
@@ -190,8 +194,9 @@ def optimize(
     """Change the pixels of an image so that the objective falls, and hand out every step on the way.
 
     objective: what to minimize, or for coarse to fine a list of (objective, steps), the smallest size first (`steps`
-    then says nothing). start: "noise" (uniform in [0, 1], drawn with `seed`), "content", "style", or an image (1, 3,
-    H, W) in [0, 1]; it is brought to the first size. optimizer: "lbfgs" or "adam".
+    then says nothing, and sizes without steps are passed over). start: "noise" (uniform in [0, 1], drawn with `seed`),
+    "content", "style", or an image (1, 3, H, W) in [0, 1]; it is brought to the first size. optimizer: "lbfgs" or
+    "adam".
 
     Gives a `Run`: an iterator of `Step`, the start as epoch 0. Raises ValueError for a start, an optimizer or a
     number of steps that does not exist, and from the iterator DivergenceError.
@@ -211,6 +216,7 @@ def optimize(
     if not stages:
         raise ValueError("objective is an empty list; give an Objective, or (objective, steps) for every size.")
     steps = sum(checked_steps(n) for _, n in stages)
+    stages = [stage for stage in stages if stage[1]] or stages[-1:]
     image = starting_image(stages[0][0], start, seed)
     return Run(CoarseToFine(stages, image, optimizer), steps, [o for o, _ in stages])
 

@@ -78,8 +78,9 @@ class ImagePicker(widgets.VBox):
 
     def take(self, source: ImageSource, name: str = "your own picture") -> None:
         """Choose, and say under the controls what is wrong with a picture that cannot be read."""
-        if isinstance(source, str) and isinstance(self.image, str) and source == self.image:
-            return  # a control that follows the choice
+        if isinstance(self.image, (str, os.PathLike)) and source == os.fspath(self.image):
+            self.problem.value = ""
+            return  # a control that follows the choice, or comes back to it
         try:
             self.choose(source, name)
         except ImageError as error:

@@ -38,29 +38,31 @@ class Player:
         self.wish: Literal["play", "pause", "stop"] = "play"
         self.error: Exception | None = None
         self.weights: dict[str, float] = {}  # asked for since the last epoch
+        self.epochs: int | None = None  # still to be taken; None: all
         self.threaded = False
         self.thread: Thread | None = None
-        self.lock = Lock()  # for `state`, `wish` and `weights`, never held for long
+        self.lock = Lock()  # for `state`, `wish`, `weights` and `epochs`, never held for long
 
     def play(self, epochs: int | None = None, threaded: bool = False) -> None:
         """Take that many epochs, by default all that are left; the start of the run comes first and is not counted.
 
-        threaded: return at once, and play in a daemon thread. Otherwise return when it pauses or ends;
-        KeyboardInterrupt pauses it. A run that has ended stays ended.
+        Asked again while it runs, it takes that many more. threaded: return at once, and play in a daemon thread.
+        Otherwise return when it pauses or ends; KeyboardInterrupt pauses it. A run that has ended stays ended.
         """
         with self.lock:
             if self.state in ENDED:
                 return
             self.wish = "play"
-            if self.state == "running":  # it was about to pause, and now goes on
+            if self.state == "running":  # or about to pause, and now goes on
+                self.epochs = None if epochs is None or self.epochs is None else self.epochs + epochs
                 return
-            self.state, self.threaded = "running", threaded
+            self.state, self.threaded, self.epochs = "running", threaded, epochs
         self.watch()
         if threaded:
-            self.thread = Thread(target=self.take_in_thread, args=(epochs,), daemon=True)
+            self.thread = Thread(target=self.take_in_thread, daemon=True)
             self.thread.start()
         else:
-            self.take(epochs)
+            self.take()
 
     def pause(self) -> None:
         """Hold after the epoch that is being computed."""
@@ -100,11 +102,11 @@ class Player:
         with self.lock:
             self.weights.update(weights)
 
-    def take_in_thread(self, epochs: int | None) -> None:
+    def take_in_thread(self) -> None:
         """Python must not end in the middle of an epoch: PyTorch would abort the process."""
         atexit.register(self.leave)
         try:
-            self.take(epochs)
+            self.take()
         finally:
             atexit.unregister(self.leave)
 
@@ -115,7 +117,7 @@ class Player:
         if self.thread is not None:
             self.thread.join()
 
-    def take(self, epochs: int | None) -> None:
+    def take(self) -> None:
         """Epoch after epoch, until a wish, the end or an error; what happened is in `state` before this returns."""
         try:
             if self.run is None:
@@ -123,8 +125,7 @@ class Player:
             if not self.run.history:
                 next(self.run)
                 self.watch()
-            while self.goes_on(self.run, epochs):
-                epochs = None if epochs is None else epochs - 1
+            while self.goes_on(self.run):
                 if next(self.run, None) is None:  # the optimizer has nothing left to gain
                     self.state = "finished"
                     break
@@ -135,16 +136,18 @@ class Player:
             self.error, self.state = error, "failed"
         self.watch()
 
-    def goes_on(self, run: Run, epochs: int | None) -> bool:
+    def goes_on(self, run: Run) -> bool:
         """Whether to take another epoch. State and wish are read and set in one go, so that no wish is lost."""
         with self.lock:
             if len(run.history) > run.steps:
                 self.state = "finished"
             elif self.wish == "stop":
                 self.state = "stopped"
-            elif self.wish == "pause" or epochs == 0:
+            elif self.wish == "pause" or self.epochs == 0:
                 self.state = "paused"
             if self.state == "running" and self.weights:
                 run.weigh(**self.weights)
                 self.weights.clear()
+            if self.state == "running" and self.epochs is not None:
+                self.epochs -= 1
             return self.state == "running"

@@ -17,11 +17,10 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from nstlab import convolution, winograd
 from nstlab.allocator import empty
-from nstlab.half import with_range, within_range
+from nstlab.half import differentiable_once, with_range, within_range
 from nstlab.pooling import Pooling, masked
 
 Reader = tuple[int, Callable[[Tensor], Tensor]]  # the number of a layer, and what is made of its responses
@@ -87,7 +86,7 @@ class Reading(torch.autograd.Function):
         return handed_out
 
     @staticmethod
-    @once_differentiable
+    @differentiable_once
     def backward(ctx: Any, *asked: Tensor | None) -> tuple[Tensor | None, None, None]:
         x, *_ = ctx.saved_tensors
         F, seen, read = ctx.kept or walk(x, ctx.layers, ctx.readers, keep=True)
@@ -128,7 +127,7 @@ def walk(
 
 def asked_of(seen: Tensor | None, pairs: Sequence[tuple[Tensor, Tensor | None]]) -> Tensor | None:
     """D_l = dL/dF_l where F_l is read, from what was read and the derivatives by it; None where nothing is asked."""
-    pairs = [(r, D) for r, D in pairs if D is not None]
+    pairs = [(r, D) for r, D in pairs if D is not None and r.requires_grad]
     if seen is None or not pairs:
         return None
     return torch.autograd.grad([r for r, _ in pairs], seen, [D for _, D in pairs], allow_unused=True)[0]

@@ -40,7 +40,7 @@ def whitened_windows(colors: Tensor, epsilon: float) -> Tensor:
     >>> bool(((t @ t.T / 9 - torch.eye(3)).abs() < 1e-3).all())  # covariance 1, but for epsilon
     True
     """
-    t = colors.unfold(1, 3, 1).unfold(2, 3, 1).permute(0, 3, 4, 1, 2).contiguous()
+    t = colors.unfold(1, 3, 1).unfold(2, 3, 1).permute(0, 3, 4, 1, 2).clone(memory_format=torch.contiguous_format)
     t -= t.mean((1, 2), keepdim=True)
     C = {(a, b): (t[a] * t[b]).mean((0, 1)) for a in range(3) for b in range(a + 1)}
     for a in range(3):

@@ -79,7 +79,8 @@ def seen(own: slice, halo: int, length: int) -> slice:
     """A span with the halo around it, as far as the image goes.
 
     It begins where `winograd` begins a tile of 4 x 4 places of block 5, so that every number is rounded as in the whole
-    image; else a response near 0, or one near the largest of its cell, may fall on the other side.
+    image; else a response near 0, or one near the largest of its cell, may fall on the other side. (In float64 PyTorch
+    convolves images of different size with different rounding, so that in flat areas ties of max pooling still may.)
     """
     return slice(max(0, own.start - halo) // ALIGNED * ALIGNED, min(length, own.stop + halo))
 

@@ -62,7 +62,8 @@ def test_the_right_answer_passes(verdict, answer):
     [
         (check.steps_needed, steps(loss_factor=1), "error squared"),
         (check.steps_needed, steps(rounded=math.floor), "short"),
-        (check.steps_needed, steps(rounded=float), "whole number"),
+        (check.steps_needed, steps(rounded=lambda k: int(k) + 1), "too many"),
+        (check.steps_needed, steps(rounded=float), "give a whole number"),
         (check.steps_needed, lambda rate, factor: -steps()(rate, factor), "sign"),
         (
             check.steps_needed,

@@ -31,6 +31,20 @@ def test_total_loss_that_leaves_the_tensors_is_told_so():
     assert not verdict.passed and "stops with RuntimeError" in verdict.message
 
 
+@pytest.mark.parametrize(
+    ("total", "hint"),
+    [
+        (lambda C, E, alpha, beta, P: alpha * C.item() + beta * sum(E) / 5, "content term has no gradient"),
+        (lambda C, E, alpha, beta, P: alpha * C + beta * sum(e.item() for e in E) / 5, "style term has no gradient"),
+        (lambda C, E, alpha, beta, P: (alpha * C + beta * sum(E) / 5).detach(), "no gradient flows back"),
+        (lambda C, E, alpha, beta, P: alpha * C + beta * (sum(E) - E[2] + E[2].item()) / 5, "values are not"),
+    ],
+)
+def test_total_loss_without_a_part_of_its_gradient(total, hint):
+    verdict = check.total_loss(answer(total))
+    assert not verdict.passed and hint in verdict.message
+
+
 def test_total_loss_right():
     assert check.total_loss(answer(lambda C, E, alpha, beta, P: alpha * C + beta * sum(E) / 5)).passed
 

@@ -153,6 +153,13 @@ def test_solve_tells_of_every_iteration_and_warns_where_it_was_stopped_early():
         M.solve(x, 10.0, max_iterations=2)
 
 
+def test_the_image_that_it_is_made_of_stays_as_it_was():
+    image = random_image(3, 3).double()
+    before = image.clone()
+    MattingLaplacian(image, dtype=torch.float64)
+    assert torch.equal(image, before)
+
+
 def test_solve_begins_anywhere_and_comes_to_the_same_image():
     content = load_image("berlin_day", size=64).double()
     M, x = MattingLaplacian(content, dtype=torch.float64), content.flip(3)

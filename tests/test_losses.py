@@ -5,6 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nstlab.laplacian import MattingLaplacian
 from nstlab.losses import (
     content_loss,
     equal_weights,
@@ -13,6 +14,7 @@ from nstlab.losses import (
     mean_gram_matrix,
     style_loss,
 )
+from nstlab.vgg import VGG
 
 LAYER = "conv1_1"
 
@@ -146,3 +148,18 @@ def test_layers_weigh_alike_unless_told_otherwise():
 def test_mismatched_input_is_refused_by_name(call, says):
     with pytest.raises(ValueError, match=says):
         call()
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda x: content_loss(x, torch.zeros_like(x)),
+        lambda x: gram_matrix(x).square().sum(),
+        MattingLaplacian(torch.rand(1, 3, 8, 8)).energy,
+        lambda x: VGG().read(x, [("conv1_1", torch.sum)])[0],
+    ],
+)
+def test_a_second_derivative_is_refused_and_not_zero(loss):
+    x = torch.rand(1, 3, 8, 8)
+    with pytest.raises(RuntimeError, match="differentiated once"):
+        torch.autograd.functional.hvp(loss, x, torch.ones_like(x))

@@ -133,6 +133,15 @@ def test_coarse_to_fine_goes_through_the_sizes_and_carries_the_image_up():
     assert after.total < 16 * before.total
 
 
+@pytest.mark.parametrize("steps", [(30, 30), (3, 1), (0, 0), (0, 2)])
+def test_a_run_ends_at_full_size_also_where_nothing_is_left_to_gain(steps):
+    stages = [(bowl(size, center=0.5), n) for size, n in zip(((4, 4), (8, 8)), steps, strict=True)]
+    run = optimize(stages, start=torch.full((1, 3, 4, 4), 0.5))
+    *_, last = run
+    assert last.size == (8, 8) and torch.allclose(run.image, torch.full((1, 3, 8, 8), 0.5), atol=1e-5)
+    assert len(run.history) <= 1 + sum(steps)
+
+
 def test_a_carried_image_has_the_details_of_the_content_and_the_colors_of_the_coarse_one(transfer):
     content = transfer.images["content"]
     coarse = resize(content, 32)

@@ -120,6 +120,12 @@ def test_responses_are_given_up_on_the_way_back():
     assert alive == [False]
 
 
+def test_a_reader_that_takes_no_derivative_leaves_those_of_the_others_as_they_are():
+    vgg, image = VGG(), load_image("horses", size=64).requires_grad_()
+    both = vgg.read(image, [("conv2_1", lambda F: F.detach().sum()), ("conv2_1", weigh)])
+    torch.testing.assert_close(gradient(both, image), gradient(vgg.read(image, [("conv2_1", weigh)]), image))
+
+
 def test_nothing_is_kept_where_no_derivative_is_wanted():
     vgg, image = VGG(), load_image("horses", size=64)
     with torch.no_grad():

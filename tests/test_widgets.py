@@ -375,6 +375,31 @@ def test_in_the_foreground_an_interrupt_means_pause_and_start_goes_on(lives):
     assert "Finished" in live.view.status.value and torch.equal(live.image, in_one_go().image)
 
 
+def test_a_player_that_takes_a_step_and_is_asked_to_play_goes_on_to_the_end():
+    player = Player(Bowl(steps=6, seconds=0.02))
+    player.play(epochs=1, threaded=True)
+    player.play(threaded=True)
+    player.wait(20)
+    assert player.state == "finished" and len(player.run.history) == 7
+
+
+def test_steps_that_are_asked_for_while_one_is_taken_are_taken_too():
+    player = Player(Bowl(steps=6, seconds=0.05))
+    for _ in range(3):
+        player.play(epochs=1, threaded=True)
+    player.wait(20)
+    assert player.state == "paused" and len(player.run.history) == 4
+
+
+def test_a_picker_that_comes_back_to_its_picture_has_no_problem(tmp_path):
+    save_image(torch.rand(1, 3, 40, 40), tmp_path / "mine.png")
+    picker = ImagePicker(value=tmp_path / "mine.png")
+    picker.path.value = str(tmp_path / "none.png")
+    assert picker.problem.value
+    picker.path.value = str(tmp_path / "mine.png")
+    assert not picker.problem.value and picker.image == tmp_path / "mine.png"
+
+
 def test_an_interrupt_in_the_first_evaluation_leaves_the_start_uncounted():
     def interrupt(evaluation):
         raise KeyboardInterrupt

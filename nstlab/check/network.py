@@ -82,7 +82,7 @@ def response_shape(mine: Callable[[str, int, int], Any]) -> Verdict:
             ),
             Slip([(h, w, n) for n, h, w in shapes()], "The maps come first in PyTorch: (N, h, w)."),
         ],
-        "Each block sees half as far in numbers, and knows twice as many words.",
+        "Each block has half as many rows and columns as the one before, and, up to block 4, twice as many maps.",
     )
 
 

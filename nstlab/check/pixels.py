@@ -59,7 +59,7 @@ def steps_needed(mine: Callable[[float, float], int]) -> Verdict:
 
     L_k = (1 - rate)^(2 k) L_0
     """
-    cases = [(0.02, 1e3), (0.3, 1e3), (0.5, 50.0), (1.9, 1e6)]
+    cases = [(0.02, 1e3), (0.3, 1e3), (0.5, 50.0), (0.5, 64.0), (1.9, 1e6)]  # one comes to a whole number
 
     def least(rate: float, factor: float) -> float:
         return math.log(factor) / (-2 * math.log(abs(1 - rate)))
@@ -75,6 +75,10 @@ def steps_needed(mine: Callable[[float, float], int]) -> Verdict:
             Slip(
                 [math.floor(least(*case)) for case in cases],
                 "One step short: the loss is not quite there yet. Which way must a number of steps be rounded?",
+            ),
+            Slip(
+                [math.floor(least(*case)) + 1 for case in cases],
+                "One step too many where the formula gives a whole number: that is enough already.",
             ),
             Slip(
                 [-math.ceil(least(*case)) for case in cases],

@@ -35,7 +35,8 @@ def gram_matrix(mine: Callable[[Tensor], Tensor]) -> Verdict:
     >>> gram_matrix(lambda F: F.flatten(2) @ F.flatten(2).transpose(1, 2)).passed
     True
     """
-    F, _ = examples()
+    one, _ = examples()
+    F = torch.cat([one, 2 * one.flip(3)])  # a batch of two, so that nobody mixes them unseen
     right, M = right_gram_matrix(F), F.shape[2] * F.shape[3]
     rows = F.flatten(2)
     return compare(
@@ -49,6 +50,8 @@ def gram_matrix(mine: Callable[[Tensor], Tensor]) -> Verdict:
             Slip(right / M, "This is divided by M. Equation 2 divides by nothing, that comes later."),
             Slip(right / (3 * M), "This is divided by N M. Equation 2 divides by nothing, that comes later."),
             Slip(right[0], "Right numbers; keep the first axis, one matrix for each image of the batch."),
+            Slip(right.sum(0), "The images of the batch are added up. Each has a matrix of its own."),
+            Slip(right.sum(0, keepdim=True), "The images of the batch are added up. Each has a matrix of its own."),
             Slip(rows.square().sum(2), "This is the diagonal. Each filter also meets all the others."),
             Slip(
                 (rows - rows.mean(2, keepdim=True)) @ (rows - rows.mean(2, keepdim=True)).transpose(1, 2),

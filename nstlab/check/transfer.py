@@ -46,7 +46,8 @@ def total_loss(mine: TotalLoss) -> Verdict:
     Not yet. It gives nothing back: end the function with `return`.
     """
     image, vgg, P, A = example()
-    F = vgg(image, {CONTENT_LAYER, *STYLE_LAYERS})
+    pixels = image.clone().requires_grad_()
+    F = vgg(pixels, {CONTENT_LAYER, *STYLE_LAYERS})
     E = {layer: layer_style_loss(mean_gram_matrix(F[layer]), A[layer]) for layer in STYLE_LAYERS}
     undivided = torch.stack([layer_style_loss(gram_matrix(F[layer]), A[layer]) for layer in STYLE_LAYERS])
     C, S = content_loss(F[CONTENT_LAYER], P), torch.stack(list(E.values())).mean()
@@ -73,11 +74,30 @@ def total_loss(mine: TotalLoss) -> Verdict:
     verdict = compare(lambda: mine(image, vgg, P, A, ALPHA, BETA), ALPHA * C + BETA * S, slips)
     if not verdict.passed:
         return verdict
-    pixels = image.clone().requires_grad_()
+    by_content, by_style = (torch.autograd.grad(term, pixels, retain_graph=True)[0] for term in (ALPHA * C, BETA * S))
+    uphill = (by_content + by_style).sign()
+
+    def slope() -> Tensor | bool:
+        """Of the total, along the direction in which every pixel raises it."""
+        total = mine(pixels, vgg, P, A, ALPHA, BETA)
+        if not getattr(total, "requires_grad", False):
+            return False
+        return (torch.autograd.grad(total, pixels)[0] * uphill).sum()
+
     return compare(
-        lambda: getattr(mine(pixels, vgg, P, A, ALPHA, BETA), "requires_grad", False),
-        True,
-        [Slip(False, "The number is right, but no gradient flows back to the pixels: keep it a tensor all the way.")],
+        slope,
+        ((by_content + by_style) * uphill).sum(),
+        [
+            Slip(False, "The number is right, but no gradient flows back to the pixels: keep it a tensor all the way."),
+            Slip(
+                (by_content * uphill).sum(),
+                "The number is right, but the style term has no gradient: keep it a tensor.",
+            ),
+            Slip(
+                (by_style * uphill).sum(),
+                "The number is right, but the content term has no gradient: keep it a tensor.",
+            ),
+        ],
         "Equation 4, and its gradient reaches every pixel.",
     )
 
