@@ -6,7 +6,6 @@ reaches from 6e-8 to 65504: the responses of a VGG lie within, their derivatives
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor
 
 from nstlab.allocator import empty
+from nstlab.once import differentiable_once
 
 CHUNK = 1 << 20  # numbers that are widened at a time, so that they stay in a processor's cache
 
@@ -57,25 +57,6 @@ def in_parts(F: Tensor, along: int) -> tuple[Tensor, ...]:
     if F.device.type != "cpu":
         return (F,)
     return F.split(max(1, CHUNK * F.shape[along] // max(1, F.numel())), along)
-
-
-def differentiable_once(backward: Callable[..., Any]) -> Callable[..., Any]:
-    """A way back that has no derivative itself, and says so where one is wanted.
-
-    PyTorch's own `once_differentiable` says so only where the gradient that comes in wants a derivative, too; to a
-    Hessian it would answer 0.
-    """
-
-    @functools.wraps(backward)
-    def checked(ctx: Any, *gradients: Tensor | None) -> Any:
-        if torch.is_grad_enabled():
-            raise RuntimeError(
-                "nstlab's losses can be differentiated once, and a second derivative was asked for. "
-                "Leave create_graph=True out; a Hessian can be had from differences of gradients."
-            )
-        return backward(ctx, *gradients)
-
-    return checked
 
 
 class SquaredDistance(torch.autograd.Function):

@@ -166,7 +166,7 @@ def _from_array(array: np.ndarray, where: str) -> Tensor:
     if 0 in array.shape or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))):
         raise refusal(where, "the shape is no picture's", "Give (H, W), (H, W, 3) or (H, W, 4).")
     if array.dtype.kind == "f":
-        pixels = _in_range(torch.from_numpy(array.astype(np.float32)), where)
+        pixels = in_range(torch.from_numpy(array.astype(np.float32)), where)
     elif array.dtype.kind == "u" and array.dtype.itemsize <= 2:
         pixels = torch.from_numpy(array.astype(np.float32)) / np.iinfo(array.dtype).max
     else:
@@ -185,7 +185,7 @@ def _to_pil(image: object, where: str) -> Image.Image:
     if not pixels.is_floating_point():
         problem = f"{pixels.dtype} came, expected floats in [0, 1]"
         raise refusal(where, problem, "load_image makes such a tensor.")
-    levels = (_in_range(pixels.float(), where) * 255).round().to(torch.uint8)
+    levels = (in_range(pixels.float(), where) * 255).round().to(torch.uint8)
     return Image.fromarray(levels.permute(1, 2, 0).numpy())
 
 
@@ -200,8 +200,14 @@ def _three_channels(image: object, where: str) -> Tensor:
     return pixels.detach().cpu()
 
 
-def _in_range(pixels: Tensor, where: str) -> Tensor:
-    """The values, clamped to [0, 1] where rounding to 8 bits would do the same."""
+def in_range(pixels: Tensor, where: str) -> Tensor:
+    """The values, clamped to [0, 1] where rounding to 8 bits would do the same. where: how an error names them.
+
+    Raises ImageError for NaN, infinity, and values further outside.
+
+    >>> in_range(torch.tensor([-1e-4, 0.5, 1.0]), "start")
+    tensor([0.0000, 0.5000, 1.0000])
+    """
     low, high = pixels.min().item(), pixels.max().item()
     if not math.isfinite(high - low):
         raise refusal(where, "NaN or infinity came, expected [0, 1]", "Look for the step that makes it.")

@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nstlab.half import differentiable_once
 from nstlab.krylov import ConjugateGradients, Iterate, largest_eigenvalue
+from nstlab.once import differentiable_once
 from nstlab.stencil import OFFSETS, apply_stencil, levin_stencil
 
 

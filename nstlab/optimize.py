@@ -12,14 +12,13 @@ import torch
 from torch import Tensor
 
 from nstlab.history import Record, Step
-from nstlab.images import resize
+from nstlab.images import in_range, resize
 from nstlab.objective import Objective, Point
 from nstlab.optimizers import LBFGS, Adam
 
 Start = Literal["noise", "content", "style"] | Tensor
 NAMED_STARTS = ("noise", "content", "style")
 OPTIMIZERS: dict[str, Callable[[Objective, Tensor], Iterator[Point]]] = {"lbfgs": LBFGS, "adam": Adam}
-SLACK = 0.01  # by which a start may leave [0, 1]
 GROWTH = 100.0  # times its first values that the total may reach before a run counts as diverged
 
 
@@ -244,10 +243,5 @@ def starting_image(objective: Objective, start: Start, seed: int) -> Tensor:
         known = ", ".join(repr(name) for name in ("noise", *objective.images))
         came = repr(start) if isinstance(start, str) else f"of shape {tuple(getattr(start, 'shape', ()))}"
         raise ValueError(f"start is {came}; it must be one of {known}, or an image (1, 3, H, W) with values in [0, 1].")
-    image = image.to(torch.promote_types(image.dtype, torch.float32))
-    low, high = image.min().item(), image.max().item()
-    if not (low > -SLACK and high < 1 + SLACK):
-        raise ValueError(
-            f"start holds values from {low:g} to {high:g}; expected [0, 1]. Divide 0..255 by 255, or clamp."
-        )
-    return resize(image.to(objective.device), objective.size).clamp(0, 1)
+    wide = image.to(torch.promote_types(image.dtype, torch.float32))
+    return resize(in_range(wide, "start").to(objective.device), objective.size)

@@ -14,7 +14,7 @@ from nstlab.krylov import Iterate
 from nstlab.laplacian import MattingLaplacian
 from nstlab.machine import checked_device, default_device
 from nstlab.objective import Objective, Point, Term
-from nstlab.optimize import Result, Run, checked_steps, finish, optimize
+from nstlab.optimize import Result, Run, finish, optimize
 from nstlab.optimizers import Descent, Optimizer
 from nstlab.style_transfer import style_transfer_objective
 from nstlab.transfer import check_weights, network_on
@@ -58,7 +58,7 @@ def photorealize_run(
             f"photorealize needs both images in one size: the pastiche has {x.shape[3]} x {x.shape[2]} pixels, the "
             f"content image {I.shape[3]} x {I.shape[2]}. Bring the larger one down with load_image(..., size=...)."
         )
-    n = checked_steps(STEPS[method] if steps is None else steps)
+    n = STEPS[method] if steps is None else steps
     if style is not None:
         S, network = load_image(style, max(I.shape[2:])).to(place), network_on(place, vgg)
         equation_6 = style_transfer_objective(network, I, S, content_weight, style_weight, photorealism_weight=weight)

@@ -20,7 +20,8 @@ from torch import Tensor
 
 from nstlab import convolution, winograd
 from nstlab.allocator import empty
-from nstlab.half import differentiable_once, with_range, within_range
+from nstlab.half import with_range, within_range
+from nstlab.once import differentiable_once
 from nstlab.pooling import Pooling, masked
 
 Reader = tuple[int, Callable[[Tensor], Tensor]]  # the number of a layer, and what is made of its responses

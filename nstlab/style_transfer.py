@@ -61,9 +61,9 @@ def style_transfer_objective(
     style_layers = equal_weights(STYLE_LAYERS) if style_layers is None else style_layers
     if not isinstance(style_layers, Mapping):
         raise ValueError(f"style_layers={style_layers!r} must be w_l by layer; `equal_weights(layers)` makes such.")
-    deepest = vgg.down_to([content_layer]), vgg.down_to(style_layers)
-    vgg.check_image(content, max(deepest, key=len)[-1])  # the pastiche has its size
-    vgg.check_image(style, deepest[1][-1])
+    style_layers = dict(style_layers)  # whatever becomes of the caller's
+    vgg.check_image(content, vgg.down_to([content_layer, *style_layers])[-1])  # the pastiche has its size
+    vgg.check_image(style, vgg.down_to(style_layers)[-1])
     size = (content.shape[2], content.shape[3])
     P = responses_to(vgg, content, content_layer, tile)
     A = mean_gram_matrices(vgg, style, style_layers, tile)

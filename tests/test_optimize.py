@@ -242,8 +242,8 @@ def test_weights_changed_in_a_pause_count_from_the_next_step_on():
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"start": 255 * torch.rand(1, 3, 6, 5)}, "start holds values from"),
-        ({"start": torch.full((1, 3, 6, 5), math.nan)}, "from nan to nan"),
+        ({"start": 255 * torch.rand(1, 3, 6, 5)}, "start: values from .* came, expected"),
+        ({"start": torch.full((1, 3, 6, 5), math.nan)}, "start: NaN or infinity"),
         ({"seed": 2**70}, "seed=1180591620717411303424"),
         ({"seed": None}, "seed=None"),
         ({"objective": []}, "empty list"),
