@@ -23,8 +23,11 @@ import torch
 from torch import Tensor
 
 DATA = Path(__file__).parent / "data"
-BUNDLED = DATA / "vgg16_conv_fp16.safetensors"
-BUNDLED_SHA256 = "377d9605f2e4d30901a28e63910ba880d597707906400b7e2ff8ce55b9664b54"
+BUNDLED = {"vgg16": "vgg16_conv_fp16.safetensors", "vgg19": "vgg19.safetensors"}
+BUNDLED_SHA256 = {
+    "vgg16": "377d9605f2e4d30901a28e63910ba880d597707906400b7e2ff8ce55b9664b54",
+    "vgg19": "6525c1f13373dbed19f57c8d98b44cd9bf5fc43c747519f8500a450a6d457a2c",
+}
 
 # convolutions per block, and the maps that each convolution of a block gives: Simonyan and Zisserman 2014, table 1
 CONVOLUTIONS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
@@ -118,20 +121,22 @@ def torchvision_keys(network: str) -> dict[str, str]:
 def load_filters(network: str, weights: str | os.PathLike[str] | None = None, seed: int = 0) -> Filters:
     """The filters of a network, in float32.
 
-    weights: None for the published ones (`vgg16`: in the package; `vgg19`: torchvision's checkpoint, downloaded once
-    into torch's cache and checked by its hash), the path of a `.pth` or `.safetensors` file in either convention, or
-    "random" for untrained filters drawn with `seed`. Raises WeightsError with the way out; never falls back silently.
+    weights: None for the Visual Geometry Group's own, which are in the package; "torchvision" for those that
+    torchvision has trained anew, a checkpoint of some 550 MB that is downloaded once into torch's cache and checked by
+    its hash; the path of a `.pth` or `.safetensors` file in either convention; or "random" for untrained filters drawn
+    with `seed`. Raises WeightsError with the way out; never falls back silently.
 
     >>> load_filters("vgg16").tensors["conv1_1.weight"].shape
     torch.Size([64, 3, 3, 3])
     """
+    layer_names(network)  # an unknown network is told before anything is read
     if weights == "random":
         return random_filters(network, seed)
-    if weights is not None:
-        return _sorted_out(network, _read(Path(weights)), str(weights))
-    if network == "vgg16":
-        return _sorted_out(network, _bundled(), BUNDLED.name)
-    return _sorted_out(network, _downloaded(network), "torchvision's checkpoint")
+    if weights is None:
+        return _sorted_out(network, decoded(_bundled(network)), BUNDLED[network])
+    if weights == "torchvision":
+        return _sorted_out(network, _downloaded(network), "torchvision's checkpoint")
+    return _sorted_out(network, _read(Path(weights)), str(weights))
 
 
 def random_filters(network: str, seed: int) -> Filters:
@@ -150,12 +155,32 @@ def random_filters(network: str, seed: int) -> Filters:
     return Filters(tensors, *TORCHVISION)
 
 
-def _bundled() -> dict[str, Tensor]:
-    data = BUNDLED.read_bytes() if BUNDLED.exists() else b""
-    if hashlib.sha256(data).hexdigest() != BUNDLED_SHA256:
+def decoded(coded: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of a file whose weights may be coded, a table of 256 numbers for a layer and one byte for a weight.
+
+        weight = table[code]
+
+    >>> coded = {"conv1_1.table": torch.tensor([0.5, -1.0]), "conv1_1.codes": torch.tensor([1, 1, 0]).byte()}
+    >>> decoded(coded)
+    {'conv1_1.weight': tensor([-1.0000, -1.0000,  0.5000])}
+    """
+    tensors = {}
+    for key, tensor in coded.items():
+        layer, _, part = key.partition(".")
+        if part == "codes":
+            tensors[f"{layer}.weight"] = coded[f"{layer}.table"][tensor.long()]
+        elif part != "table":
+            tensors[key] = tensor
+    return tensors
+
+
+def _bundled(network: str) -> dict[str, Tensor]:
+    file = DATA / BUNDLED[network]
+    data = file.read_bytes() if file.exists() else b""
+    if hashlib.sha256(data).hexdigest() != BUNDLED_SHA256[network]:
         raise WeightsError(
-            f"VGG('vgg16'): the bundled filters {BUNDLED.name} are missing or not the recorded ones (SHA-256 differs). "
-            f"Install nstlab again, or rebuild the file as nstlab/data/README.md says."
+            f"VGG({network!r}): the bundled filters {file.name} are missing, or their SHA-256 differs from the "
+            f"recorded one. Install nstlab again, or run nstlab/data/rebuild_{network}.py, which makes the file anew."
         )
     return safetensors.torch.load(data)
 
@@ -167,8 +192,8 @@ def _downloaded(network: str) -> dict[str, Tensor]:
         return get_model_weights(network).DEFAULT.get_state_dict(progress=sys.stderr.isatty(), check_hash=True)
     except (OSError, RuntimeError) as error:
         raise WeightsError(
-            f"VGG({network!r}): torchvision's checkpoint could not be downloaded ({error}). "
-            f"Give weights=PATH to a local copy, or use VGG('vgg16'), whose filters are in the package."
+            f"VGG({network!r}, weights='torchvision'): the checkpoint could not be downloaded ({error}). "
+            f"Give weights=PATH to a local copy, or leave weights out: the papers' filters are in the package."
         ) from error
 
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from nstlab import winograd
 from nstlab.files import replacing
-from nstlab.filters import DATA, Filters, layer_names, load_filters, starts_a_block, stride
+from nstlab.filters import BUNDLED, DATA, Filters, layer_names, load_filters, starts_a_block, stride
 from nstlab.half import widened
 from nstlab.images import load_image, samples
 from nstlab.machine import PRECISIONS, check_compiler, checked_precision, default_device
@@ -28,14 +28,14 @@ from nstlab.pooling import POOLINGS
 from nstlab.propagation import EVERYWHERE, Layer, Places, Reading, at
 
 PADDINGS = ("reflect", "zeros")
-MEAN_RESPONSES = DATA / "vgg16_mean_responses.safetensors"
+MEAN_RESPONSES = {network: DATA / f"{network}_mean_responses.safetensors" for network in BUNDLED}
 MEAN_RESPONSE_SIZE = 256  # longer side in pixels of the photographs that the mean responses are taken over
 
 
 class VGG(nn.Module):
     """A VGG that answers with the responses of the layers one asks for.
 
-    network: "vgg16" (13 convolutions, filters in the package) or "vgg19" (16, the papers' network).
+    network: "vgg16" (13 convolutions) or "vgg19" (16, the papers' network); the filters of both are in the package.
     pooling: "avg" as [1] advises, or "max" as trained.
     padding: "reflect" mirrors the picture at its border before the first convolution, so that no frame shows in a
         pastiche; "zeros" is as trained. Deeper layers are always padded with zeros.
@@ -92,7 +92,7 @@ class VGG(nn.Module):
         self.requires_grad_(False)
         self.to(memory_format=torch.channels_last)  # 10 to 15 % faster than the default layout
         if normalized:
-            self.scale(known_mean_responses(self, filters, bundled=network == "vgg16" and weights is None))
+            self.scale(known_mean_responses(self, filters, bundled=weights is None))
         for name in self.layers:
             self.convolution(name).to(PRECISIONS[self.precision])
         self.transforms: dict[str, tuple[Tensor, int, Tensor]] = {}  # of a layer: filters, their version, transformed
@@ -259,13 +259,13 @@ def known_mean_responses(vgg: VGG, filters: Filters, bundled: bool) -> dict[str,
     """
     variant = f"{vgg.pooling}_{vgg.padding}"
     if bundled:
-        stored = safetensors.torch.load_file(MEAN_RESPONSES)
-        return {name: stored[f"{variant}.{name}"] for name in vgg.layers}
-    digest = hashlib.sha256(b"".join(t.numpy().tobytes() for t in filters.tensors.values())).hexdigest()[:16]
-    kept = Path(torch.hub.get_dir()) / "nstlab" / f"mean_responses_{digest}_{variant}.safetensors"
-    if not kept.exists():
-        found = mean_responses(vgg, photographs())
-        found = {name: torch.where(s > 0, s, torch.ones(())) for name, s in found.items()}
-        with replacing(kept) as temporary:
-            safetensors.torch.save_file(found, temporary)
-    return safetensors.torch.load_file(kept)
+        stored = safetensors.torch.load_file(MEAN_RESPONSES[vgg.network])
+        found = {name: stored[f"{variant}.{name}"] for name in vgg.layers}
+    else:
+        digest = hashlib.sha256(b"".join(t.numpy().tobytes() for t in filters.tensors.values())).hexdigest()[:16]
+        kept = Path(torch.hub.get_dir()) / "nstlab" / f"mean_responses_{digest}_{variant}.safetensors"
+        if not kept.exists():
+            with replacing(kept) as temporary:
+                safetensors.torch.save_file(mean_responses(vgg, photographs()), temporary)
+        found = safetensors.torch.load_file(kept)
+    return {name: torch.where(s > 0, s, torch.ones(())) for name, s in found.items()}

