@@ -11,49 +11,87 @@ from torch import Tensor
 from nstlab.allocator import empty
 
 BAND = 1 << 22  # numbers of a band
+BORDER = {"zeros": 0, "replicate": 1}  # places around a picture that depend on it
 
 
-def rectified(x: Tensor, weight: Tensor, bias: Tensor, padding: int) -> Tensor:
-    """max(0, W * x + b), x with so many zeros around it.
+def rectified(x: Tensor, weight: Tensor, bias: Tensor, padding: str) -> Tensor:
+    """max(0, W * x + b), x with a border of one place around it, of "zeros" or of copies, "replicate".
 
-    x: (B, C, h, w); weight: (N, C, 3, 3); bias: (N,). Gives (B, N, h - 2 + 2 padding, w - 2 + 2 padding).
+    x: (B, C, h, w); weight: (N, C, 3, 3); bias: (N,). Gives (B, N, h, w).
 
-    >>> rectified(torch.ones(1, 1, 3, 4), torch.ones(1, 1, 3, 3), torch.full((1,), -5.0), padding=1)
+    >>> rectified(torch.ones(1, 1, 3, 4), torch.ones(1, 1, 3, 3), torch.full((1,), -5.0), "zeros")
     tensor([[[[0., 1., 1., 0.],
               [1., 4., 4., 1.],
               [0., 1., 1., 0.]]]])
+    >>> rectified(torch.ones(1, 1, 1, 2), torch.ones(1, 1, 3, 3), torch.full((1,), -5.0), "replicate")
+    tensor([[[[4., 4.]]]])
     """
-    return in_bands(x, weight, bias, padding, lambda y, out: torch.clamp_min(y, 0, out=out))
+    return in_bands(x, weight, bias, 1, padding, lambda y, out: torch.clamp_min(y, 0, out=out))
 
 
-def transposed(d: Tensor, weight: Tensor, padding: int) -> Tensor:
+def transposed(d: Tensor, weight: Tensor, padding: str) -> Tensor:
     """W^T * d, from dL/d(W * x) to dL/dx: a convolution with every filter turned round, from N maps to C.
 
-    >>> transposed(torch.ones(1, 1, 1, 1), torch.arange(9.0).view(1, 1, 3, 3), padding=0)
+    >>> d = torch.tensor([[[[0.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 0.0]]]])
+    >>> transposed(d, torch.arange(9.0).view(1, 1, 3, 3), "zeros")
     tensor([[[[0., 1., 2.],
               [3., 4., 5.],
               [6., 7., 8.]]]])
     """
     turned = weight.transpose(0, 1).flip(2, 3).contiguous(memory_format=torch.channels_last)
-    return in_bands(d, turned, None, 2 - padding, lambda y, out: out.copy_(y))
+    border = BORDER[padding]
+    return folded(in_bands(d, turned, None, 1 + border, "zeros", lambda y, out: out.copy_(y)), border)
+
+
+def folded(y: Tensor, border: int) -> Tensor:
+    """The derivative by a picture, from that by the picture with its border, if it has one: a copy of a pixel hands
+    its derivative to the pixel. Changes y, and gives a view of it.
+
+    >>> folded(torch.ones(1, 1, 4, 5), 1)
+    tensor([[[[4., 2., 4.],
+              [4., 2., 4.]]]])
+    """
+    if not border:
+        return y
+    for along in (2, 3):
+        y.select(along, 1).add_(y.select(along, 0))
+        y.select(along, -2).add_(y.select(along, -1))
+    return y[:, :, 1:-1, 1:-1]
 
 
 def in_bands(
-    x: Tensor, weight: Tensor, bias: Tensor | None, padding: int, finish: Callable[[Tensor, Tensor], object]
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    around: int,
+    padding: str,
+    finish: Callable[[Tensor, Tensor], object],
 ) -> Tensor:
-    """What `finish` writes of W * x + b, from its rows to those of the answer, which may be they themselves."""
+    """What `finish` writes of W * x + b, from its rows to those of the answer, which may be they themselves.
+
+    around: places that x is padded by on every side.
+    """
     (B, C, h, w), N = x.shape, weight.shape[0]
     step = max(1, BAND // (B * w * max(C, N)))
     if step >= h or x.device.type != "cpu":
-        y = nnf.conv2d(x, weight, bias, padding=padding)
+        y = convolved(x, weight, bias, (around, around), around, padding)
         finish(y, y)
         return y
-    answer = empty((B, N, h - 2 + 2 * padding, w - 2 + 2 * padding), like=x)
+    answer = empty((B, N, h - 2 + 2 * around, w - 2 + 2 * around), like=x)
     for start in range(0, answer.shape[2], step):
         out = answer[:, :, start : start + step]
-        n = out.shape[2]
-        top, bottom = start - padding, start + n + 2 - padding
-        beyond = padding if top < 0 or bottom > h else 0  # rows of zeros, of which the band has use for some
-        y = nnf.conv2d(x[:, :, max(0, top) : bottom], weight, bias, padding=(beyond, padding))
-        finish(y.narrow(2, beyond + min(0, top), n), out)
+        top, bottom = start - around, start + out.shape[2] + 2 - around
+        beyond = (max(0, -top), max(0, bottom - h))
+        finish(convolved(x[:, :, max(0, top) : bottom], weight, bias, beyond, around, padding), out)
     return answer
+
+
+def convolved(
+    x: Tensor, weight: Tensor, bias: Tensor | None, beyond: tuple[int, int], around: int, padding: str
+) -> Tensor:
+    """W * x + b, x padded by so many rows above and below, and by `around` columns left and right."""
+    if padding == "replicate":
+        return nnf.conv2d(nnf.pad(x, (around, around, *beyond), "replicate"), weight, bias)
+    most = max(beyond)  # the convolution pads above and below alike; the rows too many are left out
+    y = nnf.conv2d(x, weight, bias, padding=(most, around))
+    return y.narrow(2, most - beyond[0], y.shape[2] - 2 * most + sum(beyond))

@@ -215,3 +215,25 @@ def in_range(pixels: Tensor, where: str) -> Tensor:
         problem = f"values from {low:g} to {high:g} came, expected [0, 1]"
         raise refusal(where, problem, "Clamp them, or divide 0..255 by 255.")
     return pixels.clamp(0, 1)
+
+
+def is_gray(image: Tensor) -> bool:
+    """Whether red, green and blue are the same everywhere, to one of 255 levels.
+
+    image: (1, 3, H, W) in [0, 1].
+
+    >>> is_gray(torch.full((1, 3, 2, 2), 0.5)), is_gray(torch.tensor([1.0, 0.0, 0.0]).view(1, 3, 1, 1))
+    (True, False)
+    """
+    return bool((image.amax(dim=1) - image.amin(dim=1)).max() <= 1.001 / 255)
+
+
+def without_color(image: Tensor) -> Tensor:
+    """Each pixel's three colors brought to their mean.
+
+    image: (1, 3, H, W). Gives a new image of that shape.
+
+    >>> without_color(torch.tensor([0.0, 1.0, 2.0]).view(1, 3, 1, 1)).flatten()
+    tensor([1., 1., 1.])
+    """
+    return image.mean(dim=1, keepdim=True).repeat(1, 3, 1, 1)

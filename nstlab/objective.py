@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from nstlab.images import without_color
 from nstlab.tiles import Tile, halo, tiles, whole
 from nstlab.vgg import VGG
 
@@ -55,6 +56,7 @@ class Objective:
     for the terms which name layers. images: what "content", "style" stand for where a run starts from one of them.
     size: (H, W) of the image that is optimized. tile: longest side in pixels of the parts that `at` takes one by one;
     None: the whole image at once. details: an image of that size; what comes from a coarser stage gets its details.
+    gray: only gray images are looked for, so that `at` answers with the same gradient for each color, their mean.
 
     >>> distance = Term(lambda image, responses: (image - 0.5).square().sum())
     >>> objective = Objective({"distance": distance}, {"distance": 2.0}, size=(1, 1))
@@ -71,12 +73,13 @@ class Objective:
         images: Mapping[str, Tensor] | None = None,
         tile: int | None = None,
         details: Tensor | None = None,
+        gray: bool = False,
     ):
         if not terms or set(terms) != set(weights):
             raise ValueError(f"Objective needs one weight for each term: terms={list(terms)}, weights={list(weights)}.")
         self.terms, self.weights, self.size = dict(terms), dict(weights), size
         self.vgg, self.images, self.tile = vgg, dict(images or {}), tile
-        self.details = details
+        self.details, self.gray = details, gray
         self.layers = {layer for term in terms.values() for layer in term.layers}
         if self.layers and vgg is None:
             raise ValueError(f"Objective: the terms name the layers {', '.join(sorted(self.layers))}; give vgg=VGG().")
@@ -101,6 +104,8 @@ class Objective:
             (gradient,) = torch.autograd.grad(total, x)
         else:
             losses, total, gradient = self.tile_by_tile(x)
+        if self.gray:
+            gradient = without_color(gradient)
         numbers = torch.stack([total, *losses.values()]).detach().tolist()  # one wait for the device, not one a loss
         return Point(x.detach(), dict(zip(losses, numbers[1:], strict=True)), dict(self.weights), numbers[0], gradient)
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from nstlab.history import Record, Step
-from nstlab.images import in_range, resize
+from nstlab.images import in_range, resize, without_color
 from nstlab.objective import Objective, Point
 from nstlab.optimizers import LBFGS, Adam
 
@@ -237,11 +237,13 @@ def starting_image(objective: Objective, start: Start, seed: int) -> Tensor:
         if isinstance(seed, bool) or not isinstance(seed, int) or not -(2**63) <= seed < 2**64:
             raise ValueError(f"seed={seed!r} must be a whole number of at most 64 bits.")
         generator = torch.Generator().manual_seed(seed)
-        return torch.rand(1, 3, *objective.size, generator=generator).to(objective.device)
+        noise = torch.rand(1, 3, *objective.size, generator=generator).to(objective.device)
+        return without_color(noise) if objective.gray else noise
     image = objective.images.get(start) if isinstance(start, str) else start
     if not isinstance(image, Tensor) or image.ndim != 4 or image.shape[:2] != (1, 3):
         known = ", ".join(repr(name) for name in ("noise", *objective.images))
         came = repr(start) if isinstance(start, str) else f"of shape {tuple(getattr(start, 'shape', ()))}"
         raise ValueError(f"start is {came}; it must be one of {known}, or an image (1, 3, H, W) with values in [0, 1].")
     wide = image.to(torch.promote_types(image.dtype, torch.float32))
-    return resize(in_range(wide, "start").to(objective.device), objective.size)
+    image = resize(in_range(wide, "start").to(objective.device), objective.size)
+    return without_color(image) if objective.gray else image

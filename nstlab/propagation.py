@@ -48,7 +48,7 @@ class Layer(NamedTuple):
 
     weight: Tensor
     bias: Tensor
-    padding: int
+    padding: str
     pooling: Pooling | None
     U: Tensor | None = None
     places: Places = EVERYWHERE
@@ -57,13 +57,13 @@ class Layer(NamedTuple):
         """F_l from F_l-1."""
         pooled = self.pooling.forward(F) if self.pooling else F
         if self.U is not None:
-            return winograd.rectified(pooled, self.U, self.bias)
+            return winograd.rectified(pooled, self.U, self.bias, self.padding)
         return convolution.rectified(pooled, self.weight, self.bias, self.padding)
 
     def back(self, d: Tensor) -> Tensor:
         """dL/dF_l-1, or where that is pooled first the derivative by the pooled, a new tensor, from d_l = dL/dx_l."""
         if self.U is not None:
-            return winograd.transposed(d, self.U)
+            return winograd.transposed(d, self.U, self.padding)
         if self.weight.dtype == torch.float16:
             return within_range(lambda d: convolution.transposed(d, self.weight, self.padding), d)
         return convolution.transposed(d, self.weight, self.padding)

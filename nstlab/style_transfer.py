@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from nstlab.filters import stride
+from nstlab.images import is_gray, without_color
 from nstlab.laplacian import MattingLaplacian
 from nstlab.losses import content_loss, equal_weights, gram_matrix, layer_style_loss
 from nstlab.objective import Objective, SumTerm, Term, unchanged
@@ -50,6 +51,8 @@ def style_transfer_objective(
 
     tile: longest side in pixels, a multiple of 16, of the parts that the network looks at one after the other. Losses
     and gradient are the same, at half as much time again and in the memory of one part. None: all at once.
+
+    Where content and style are both gray, so is every image that is looked for: the losses hardly hold color in place.
 
     Raises ValueError for layers that the network does not have, and for images that it cannot answer to.
 
@@ -94,7 +97,9 @@ def style_transfer_objective(
         M = MattingLaplacian(content)
         terms["photorealism"] = Term(lambda image, F: M.energy(image) / pixels)
         weights["photorealism"] = photorealism_weight
-    return Objective(terms, weights, size, vgg, {"content": content, "style": style}, tile, details=content)
+    images, gray = {"content": content, "style": style}, is_gray(content) and is_gray(style)
+    details = without_color(content) if gray else content
+    return Objective(terms, weights, size, vgg, images, tile, details, gray)
 
 
 @torch.no_grad()

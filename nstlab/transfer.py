@@ -140,6 +140,8 @@ def stylize(
     tile: longest side in pixels of the parts that the network looks at one by one, a multiple of 16: the same losses
         and gradient in less memory and more time; None: all at once; "auto": the largest that fits into free memory.
 
+    The pastiche of a gray photograph and a gray style is gray.
+
     Raises ImageError and ValueError before the run begins, DivergenceError in it.
 
     >>> result = stylize("chenonceau_river", "starry_night", size=64, steps=1)

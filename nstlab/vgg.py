@@ -27,7 +27,7 @@ from nstlab.machine import PRECISIONS, check_compiler, checked_precision, defaul
 from nstlab.pooling import POOLINGS
 from nstlab.propagation import EVERYWHERE, Layer, Places, Reading, at
 
-PADDINGS = ("reflect", "zeros")
+PADDINGS = ("replicate", "zeros")
 MEAN_RESPONSES = {network: DATA / f"{network}_mean_responses.safetensors" for network in BUNDLED}
 MEAN_RESPONSE_SIZE = 256  # longer side in pixels of the photographs that the mean responses are taken over
 
@@ -37,8 +37,8 @@ class VGG(nn.Module):
 
     network: "vgg16" (13 convolutions) or "vgg19" (16, the papers' network); the filters of both are in the package.
     pooling: "avg" as [1] advises, or "max" as trained.
-    padding: "reflect" mirrors the picture at its border before the first convolution, so that no frame shows in a
-        pastiche; "zeros" is as trained. Deeper layers are always padded with zeros.
+    padding: "replicate" goes on beyond the border of every layer as the border is, so that no colored frame shows in a
+        pastiche; "zeros" is as trained.
     normalized: scale every filter so that its mean response over photographs and places is 1, section 2 of [1].
     weights: see `load_filters`; seed: of weights="random".
     precision: "float32", or "bfloat16", in which the network then computes and answers: half the memory, and up to
@@ -60,7 +60,7 @@ class VGG(nn.Module):
         self,
         network: str = "vgg16",
         pooling: str = "avg",
-        padding: str = "reflect",
+        padding: str = "replicate",
         normalized: bool = False,
         weights: str | os.PathLike[str] | None = None,
         seed: int = 0,
@@ -112,7 +112,7 @@ class VGG(nn.Module):
         for name in self.down_to(wanted):
             layer = self.layer(name)
             pooled = layer.pooling.forward(x) if layer.pooling else x
-            x = nnf.conv2d(pooled, layer.weight, layer.bias, padding=layer.padding).relu_()
+            x = nnf.conv2d(with_border(pooled, self.padding), layer.weight, layer.bias).relu_()
             if name in wanted:
                 responses[name] = x
         return responses
@@ -157,10 +157,7 @@ class VGG(nn.Module):
     def prepared(self, image: Tensor, wanted: AbstractSet[str]) -> Tensor:
         """The image as the first convolution takes it, once it is sure that the wanted layers will answer."""
         self.check_image(image, self.down_to(wanted)[-1])
-        x = (image - self.mean) / self.std
-        if self.padding == "reflect":
-            x = nnf.pad(x, (1, 1, 1, 1), "reflect")
-        return x.contiguous(memory_format=torch.channels_last)
+        return ((image - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
 
     def convolution(self, name: str) -> nn.Conv2d:
         """The frozen convolution of that name, a submodule of this one."""
@@ -169,11 +166,10 @@ class VGG(nn.Module):
         return module
 
     def layer(self, name: str) -> Layer:
-        """One layer, ready to be run; the first finds its input padded already if the network reflects it."""
-        convolution, first = self.convolution(name), name == self.layers[0]
+        """One layer, ready to be run."""
+        convolution = self.convolution(name)
         pooling = POOLINGS[self.pooling] if starts_a_block(name) else None
-        padded = first and self.padding == "reflect"
-        return Layer(convolution.weight, convolution.get_parameter("bias"), 0 if padded else 1, pooling)
+        return Layer(convolution.weight, convolution.get_parameter("bias"), self.padding, pooling)
 
     def transformed(self, name: str) -> Tensor | None:
         """The filters of that name for `winograd`, if it pays: computed once, and again if somebody changes them.
@@ -215,6 +211,20 @@ class VGG(nn.Module):
                 f"{self.network} takes images (B, 3, H, W) of at least {smallest}x{smallest} pixels, floats in [0, 1], "
                 f"to answer at {deepest}; it was given {tuple(image.shape)}, {image.dtype}. `load_image` gives such."
             )
+
+
+def with_border(x: Tensor, padding: str) -> Tensor:
+    """A picture (B, C, h, w) with one place more on every side, of zeros or of copies of the outermost.
+
+    >>> with_border(torch.tensor([[[[1.0, 2.0]]]]), "replicate")
+    tensor([[[[1., 1., 2., 2.],
+              [1., 1., 2., 2.],
+              [1., 1., 2., 2.]]]])
+    """
+    if padding == "zeros":
+        return nnf.pad(x, (1, 1, 1, 1))
+    x = torch.cat([x[:, :, :1], x, x[:, :, -1:]], 2)  # torch.compile has no replicated padding channels last
+    return torch.cat([x[..., :1], x, x[..., -1:]], 3)
 
 
 @cache

@@ -27,7 +27,9 @@ import torch.nn.functional as nnf
 from torch import Tensor
 
 from nstlab.allocator import empty
+from nstlab.convolution import BORDER, folded
 
+MODES = {"zeros": "constant", "replicate": "replicate"}  # PyTorch's names
 CHUNK = 1 << 22  # numbers of transformed tiles at a time, so that they stay in a processor's cache
 
 
@@ -139,47 +141,51 @@ def transformed(weight: Tensor) -> Tensor:
     return by_place.to(weight.dtype).view(-1, weight.shape[1], weight.shape[0])
 
 
-def rectified(x: Tensor, U: Tensor, bias: Tensor) -> Tensor:
-    """max(0, W * x + b) with zeros at the border, channels last.
+def rectified(x: Tensor, U: Tensor, bias: Tensor, padding: str) -> Tensor:
+    """max(0, W * x + b), x with a border of one place, of "zeros" or of copies, "replicate", channels last.
 
     x: (B, C, h, w); U: the filters transformed; bias: (N,). Gives (B, N, h, w).
 
-    >>> rectified(torch.ones(1, 1, 3, 4), transformed(torch.ones(1, 1, 3, 3)), torch.full((1,), -5.0)).round(decimals=4)
+    >>> U = transformed(torch.ones(1, 1, 3, 3))
+    >>> rectified(torch.ones(1, 1, 3, 4), U, torch.full((1,), -5.0), "zeros").round(decimals=4)
     tensor([[[[0., 1., 1., 0.],
               [1., 4., 4., 1.],
               [0., 1., 1., 0.]]]])
     """
-    return in_tiles(x, U, bias, turned=False)
+    return in_tiles(x, U, bias, 1, padding, turned=False)
 
 
-def transposed(d: Tensor, U: Tensor) -> Tensor:
+def transposed(d: Tensor, U: Tensor, padding: str) -> Tensor:
     """W^T * d, from dL/d(W * x) to dL/dx: the same with every filter turned round, and no ReLU.
 
     d: (B, N, h, w); U: as for `rectified`. Gives (B, C, h, w).
 
     >>> d = torch.tensor([[[[0.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 0.0]]]])
-    >>> transposed(d, transformed(torch.arange(9.0).view(1, 1, 3, 3))).round(decimals=4).abs()
+    >>> transposed(d, transformed(torch.arange(9.0).view(1, 1, 3, 3)), "zeros").round(decimals=4).abs()
     tensor([[[[0., 1., 2.],
               [3., 4., 5.],
               [6., 7., 8.]]]])
     """
-    return in_tiles(d, U.transpose(1, 2), None, turned=True)
+    border = BORDER[padding]
+    return folded(in_tiles(d, U.transpose(1, 2), None, 1 + border, "zeros", turned=True), border)
 
 
-def in_tiles(x: Tensor, U: Tensor, bias: Tensor | None, turned: bool) -> Tensor:
-    """From (B, C, h, w) to (B, N, h, w), image by image and some rows of tiles at a time."""
+def in_tiles(x: Tensor, U: Tensor, bias: Tensor | None, around: int, padding: str, turned: bool) -> Tensor:
+    """From (B, C, h, w), padded by `around` places, to (B, N, H, W), image by image, some rows of tiles at a time."""
     (B, C, h, w), N, m = x.shape, U.shape[2], ALGORITHMS[x.dtype].m
-    rows, columns = -(-h // m), -(-w // m)
+    H, W = h - 2 + 2 * around, w - 2 + 2 * around
+    rows, columns = -(-H // m), -(-W // m)
     y = empty((B, N, m * rows, m * columns), like=x)
     by_tile = y.permute(0, 2, 3, 1).unflatten(2, (columns, m)).unflatten(1, (rows, m))
     step = max(1, CHUNK // (U.shape[0] * columns * max(C, N)))
-    for image, answer in zip(x.permute(0, 2, 3, 1), by_tile, strict=True):
+    for image, answer in zip(x.split(1), by_tile, strict=True):
         for start in range(0, rows, step):
             out = answer[start : start + step]
-            top, bottom = m * start - 1, m * (start + len(out)) + 1
-            around = (0, 0, 1, 1 + m * columns - w, max(0, -top), max(0, bottom - h))
-            write_tiles(nnf.pad(image[max(0, top) : bottom], around), U, bias, turned, out)
-    return y[:, :, :h, :w]
+            top, bottom = m * start - around, m * (start + len(out)) + 2 - around
+            beyond = (around, m * columns + 2 - around - w, max(0, -top), max(0, bottom - h))
+            seen = nnf.pad(image[:, :, max(0, top) : bottom], beyond, MODES[padding])
+            write_tiles(seen[0].permute(1, 2, 0).contiguous(), U, bias, turned, out)
+    return y[:, :, :H, :W]
 
 
 def write_tiles(seen: Tensor, U: Tensor, bias: Tensor | None, turned: bool, out: Tensor) -> None:

@@ -7,6 +7,14 @@ from torch import Tensor
 
 from nstlab import convolution
 from nstlab.convolution import rectified, transposed
+from nstlab.winograd import MODES
+
+
+def there_and_back(x: Tensor, weight: Tensor, bias: Tensor, d: Tensor, padding: str) -> tuple[Tensor, Tensor]:
+    """max(0, W * x + b) and W^T * d, by autograd."""
+    x = x.detach().requires_grad_()
+    y = nnf.conv2d(nnf.pad(x, (1, 1, 1, 1), MODES[padding]), weight, bias)
+    return y.relu().detach(), torch.autograd.grad(y, x, d)[0]
 
 
 def numbers(*shape: int) -> Tensor:
@@ -15,22 +23,18 @@ def numbers(*shape: int) -> Tensor:
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 5, 100])
-@pytest.mark.parametrize("padding", [0, 1])
+@pytest.mark.parametrize("padding", ["zeros", "replicate"])
 @pytest.mark.parametrize("size", [(11, 6), (3, 9), (7, 3)])
 def test_bands_answer_what_a_plain_convolution_does_there_and_back(monkeypatch, rows, padding, size):
-    x, weight, bias = numbers(2, 3, *size), numbers(5, 3, 3, 3), numbers(5)
-    d = torch.randn_like(nnf.conv2d(x, weight, padding=padding))
-    for tensor in (x, d):
-        monkeypatch.setattr(convolution, "BAND", rows * 2 * tensor.shape[3] * 5)
-        if tensor is x:
-            got, expected = rectified(x, weight, bias, padding), nnf.conv2d(x, weight, bias, padding=padding).relu()
-        else:
-            got, expected = transposed(d, weight, padding), nnf.conv_transpose2d(d, weight, padding=padding)
-        torch.testing.assert_close(got, expected)
+    monkeypatch.setattr(convolution, "BAND", rows * 2 * size[1] * 5)
+    x, weight, bias, d = numbers(2, 3, *size), numbers(5, 3, 3, 3), numbers(5), numbers(2, 5, *size)
+    there, back = there_and_back(x, weight, bias, d, padding)
+    torch.testing.assert_close(rectified(x, weight, bias, padding), there)
+    torch.testing.assert_close(transposed(d, weight, padding), back)
 
 
 def test_they_write_to_no_tensor_of_others():
     x, weight, bias = numbers(1, 3, 8, 8), numbers(3, 3, 3, 3), numbers(3)
     before = [t.clone() for t in (x, weight, bias)]
-    rectified(x, weight, bias, 1), transposed(x, weight, 1)
+    rectified(x, weight, bias, "replicate"), transposed(x, weight, "replicate")
     assert all(torch.equal(a, b) for a, b in zip((x, weight, bias), before, strict=True))

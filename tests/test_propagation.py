@@ -25,7 +25,7 @@ def gradient(losses: list[Tensor], image: Tensor, **how: bool) -> Tensor:
 
 
 @pytest.mark.parametrize("pooling", ["avg", "max"])
-@pytest.mark.parametrize("padding", ["reflect", "zeros"])
+@pytest.mark.parametrize("padding", ["replicate", "zeros"])
 @pytest.mark.parametrize("layers", [LAYERS, ("conv1_1",), ("conv5_1",), ("conv3_1", "conv3_2", "conv3_3", "conv3_1")])
 def test_what_is_read_and_its_gradient_equal_autograds(pooling, padding, layers):
     vgg = VGG(pooling=pooling, padding=padding).double()  # so that both round every response to the same side of 0

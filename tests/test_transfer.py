@@ -9,7 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from nstlab import machine
-from nstlab.images import ImageError, load_image
+from nstlab.images import ImageError, is_gray, load_image, without_color
 from nstlab.optimize import DivergenceError, finish
 from nstlab.style_transfer import style_transfer_objective
 from nstlab.transfer import emphasis, pyramid, stylize, stylize_run
@@ -199,6 +199,7 @@ class OneDevice(TorchDispatchMode):
 @pytest.mark.parametrize("pooling", ["avg", "max"])
 @pytest.mark.parametrize("precision", list(machine.PRECISIONS))
 def test_an_evaluation_stays_on_its_device_and_waits_for_it_once(precision, pooling, tile, monkeypatch):
+    monkeypatch.setattr("nstlab.style_transfer.is_gray", lambda image: False)  # "meta" has no numbers to look at
     waits = []
     monkeypatch.setattr(Tensor, "tolist", lambda numbers: waits.append(numbers) or [0.0] * len(numbers))
     vgg = VGG(precision=precision, pooling=pooling).to("meta")
@@ -234,3 +235,28 @@ def test_half_precision_ends_near_float32(precision):
     exact = style_transfer_objective(VGG(), load_image("horses", size=64), load_image("great_wave", size=64))
     one, other = (exact.at(result.image).total for result in runs)
     assert other == pytest.approx(one, rel=0.1)
+
+
+@pytest.mark.parametrize("settings", [{}, {"start": "style"}, {"optimizer": "adam"}, {"tile": 64}], ids=str)
+def test_two_gray_pictures_give_a_gray_pastiche(settings):
+    content, style = (without_color(load_image(name, size=128)) for name in ("horses", "great_wave"))
+    image = stylize(content, style, size=128, steps=3, **settings).image
+    assert (image.amax(dim=1) - image.amin(dim=1)).max() < 1e-4
+    assert image.std() > 0.05
+
+
+def test_one_gray_picture_does_not_take_the_color_from_the_other():
+    content, style = without_color(load_image("horses", size=64)), load_image("starry_night", size=64)
+    assert not is_gray(stylize(content, style, size=64, steps=3).image)
+
+
+def test_the_gray_gradient_is_that_of_the_loss_over_gray_images():
+    content, style = (without_color(load_image(name, size=64)) for name in ("horses", "great_wave"))
+    objective = style_transfer_objective(VGG(), content, style)
+    brightness = torch.rand(1, 1, *objective.size, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    _, total = objective(brightness.expand(1, 3, -1, -1))
+    (expected,) = torch.autograd.grad(total, brightness)
+    got = objective.at(brightness.detach().repeat(1, 3, 1, 1)).gradient
+    torch.testing.assert_close(
+        got.sum(dim=1, keepdim=True), expected, rtol=1e-3, atol=1e-3 * expected.abs().max().item()
+    )

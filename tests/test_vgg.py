@@ -127,11 +127,13 @@ def test_pooling_and_padding_are_what_they_say(image):
     F = {p: VGG(pooling=p)(image, ["conv1_2", "conv2_1"]) for p in ("avg", "max")}
     torch.testing.assert_close(F["avg"]["conv1_2"], F["max"]["conv1_2"])
     assert F["max"]["conv2_1"].mean() != F["avg"]["conv2_1"].mean()
-    zeros, reflect = (VGG(padding=p)(image, ["conv1_1"])["conv1_1"] for p in ("zeros", "reflect"))
-    torch.testing.assert_close(zeros[..., 1:-1, 1:-1], reflect[..., 1:-1, 1:-1])
+    zeros, replicate = (VGG(padding=p)(image, ["conv1_1"])["conv1_1"] for p in ("zeros", "replicate"))
+    torch.testing.assert_close(zeros[..., 1:-1, 1:-1], replicate[..., 1:-1, 1:-1])
     flat = torch.full((1, 3, 32, 32), 0.9)
-    F = VGG()(flat, ["conv1_1"])["conv1_1"]
-    torch.testing.assert_close(F, F[..., :1, :1].expand_as(F), msg="a mirrored border shows no frame")
+    for network in ("vgg16", "vgg19"):
+        vgg = VGG(network)
+        for layer, F in vgg(flat, vgg.layers).items():
+            torch.testing.assert_close(F, F[..., :1, :1].expand_as(F), rtol=1e-3, atol=1e-2, msg=f"a frame in {layer}")
 
 
 def test_normalized_network_has_mean_response_1_and_is_otherwise_the_same(vgg, image):
@@ -144,7 +146,7 @@ def test_normalized_network_has_mean_response_1_and_is_otherwise_the_same(vgg, i
     assert largest_difference(scaled(image, vgg.layers), expected) < 1e-4
 
 
-@pytest.mark.parametrize("padding", ["reflect", "zeros"])
+@pytest.mark.parametrize("padding", ["replicate", "zeros"])
 def test_stored_mean_responses_are_those_of_the_bundled_network_with_max_pooling_too(padding):
     scaled = VGG(pooling="max", padding=padding, normalized=True)
     for mean in mean_responses(scaled, photographs()).values():
@@ -227,7 +229,7 @@ def test_without_a_network_torchvisions_filters_name_the_bundled_ones_as_the_way
     [
         (lambda vgg: VGG("vgg11"), "vgg16, vgg19"),
         (lambda vgg: VGG(pooling="mean"), "avg, max"),
-        (lambda vgg: VGG(padding="wrap"), "reflect, zeros"),
+        (lambda vgg: VGG(padding="wrap"), "replicate, zeros"),
         (lambda vgg: vgg(torch.zeros(1, 3, 32, 32), ["conv9_1"]), "conv9_1"),
         (lambda vgg: vgg(torch.zeros(1, 3, 32, 32), []), "none was named"),
         (lambda vgg: vgg(torch.zeros(3, 32, 32), ["conv1_1"]), "B, 3, H, W"),

@@ -3,12 +3,13 @@
 import pytest
 import torch
 import torch.nn.functional as nnf
+from test_convolution import there_and_back
 from torch import Tensor
 
 from nstlab import winograd
 from nstlab.images import load_image
 from nstlab.vgg import VGG
-from nstlab.winograd import ALGORITHMS, CHUNK, FOUR, TWO, rectified, transformed, transposed
+from nstlab.winograd import ALGORITHMS, CHUNK, FOUR, MODES, TWO, rectified, transformed, transposed
 
 
 def answer(vgg: VGG, image: Tensor, layer: str) -> Tensor:
@@ -20,25 +21,28 @@ def numbers(*shape: int) -> Tensor:
 
 
 @pytest.mark.parametrize("algorithm", [TWO, FOUR], ids=["2x2", "4x4"])
+@pytest.mark.parametrize("padding", MODES)
 @pytest.mark.parametrize("size", [(8, 6), (7, 5), (1, 1), (2, 9)])
-def test_it_equals_a_plain_convolution_there_and_back(size, algorithm, monkeypatch):
+def test_it_equals_a_plain_convolution_there_and_back(size, padding, algorithm, monkeypatch):
     monkeypatch.setitem(ALGORITHMS, torch.float64, algorithm)
     x, weight, bias, d = numbers(2, 3, *size), numbers(5, 3, 3, 3), numbers(5), numbers(2, 5, *size)
     U = transformed(weight)
     assert U.shape == ((algorithm.m + 2) ** 2, 3, 5)
-    torch.testing.assert_close(rectified(x, U, bias), nnf.conv2d(x, weight, bias, padding=1).relu())
-    torch.testing.assert_close(transposed(d, U), nnf.conv_transpose2d(d, weight, padding=1))
+    there, back = there_and_back(x, weight, bias, d, padding)
+    torch.testing.assert_close(rectified(x, U, bias, padding), there)
+    torch.testing.assert_close(transposed(d, U, padding), back)
 
 
+@pytest.mark.parametrize("padding", MODES)
 @pytest.mark.parametrize("algorithm", [TWO, FOUR], ids=["2x2", "4x4"])
-def test_large_images_go_some_rows_at_a_time(algorithm, monkeypatch):
+def test_large_images_go_some_rows_at_a_time(algorithm, padding, monkeypatch):
     monkeypatch.setitem(ALGORITHMS, torch.float64, algorithm)
     x, U, bias = numbers(1, 3, 40, 6), transformed(numbers(4, 3, 3, 3)), numbers(4)
-    at_once = rectified(x, U, bias)
+    at_once = rectified(x, U, bias, padding)
     columns = -(-6 // algorithm.m)
     assert len(U) * 40 * columns * 4 < CHUNK
     monkeypatch.setattr(winograd, "CHUNK", len(U) * columns * 4 * 3)  # three rows of tiles
-    torch.testing.assert_close(rectified(x, U, bias), at_once)
+    torch.testing.assert_close(rectified(x, U, bias, padding), at_once)
 
 
 @pytest.mark.parametrize(("dtype", "within"), [(torch.bfloat16, 1e-2), (torch.float32, 5e-6)])
@@ -47,8 +51,8 @@ def test_it_is_nearly_as_exact_as_its_numbers(dtype, within):
     U, d = transformed(weight), d.to(dtype)
     there = nnf.conv2d(x.double(), weight.double(), padding=1).relu()
     back = nnf.conv_transpose2d(d.double(), weight.double(), padding=1)
-    assert 0 < (rectified(x, U, torch.zeros(64, dtype=dtype)) - there).norm() < within * there.norm()
-    assert 0 < (transposed(d, U) - back).norm() < within * back.norm()
+    assert 0 < (rectified(x, U, torch.zeros(64, dtype=dtype), "zeros") - there).norm() < within * there.norm()
+    assert 0 < (transposed(d, U, "zeros") - back).norm() < within * back.norm()
 
 
 NARROWER = ["conv2_1", "conv2_2", "conv3_1"]

@@ -28,7 +28,7 @@ class Textbook:
             if name.endswith("_1") and name != "conv1_1":
                 self.modules.append(("", nn.AvgPool2d(2)))
             weight, bias = filters.tensors[f"{name}.weight"], filters.tensors[f"{name}.bias"]
-            convolution = nn.Conv2d(weight.shape[1], weight.shape[0], 3, padding=1, padding_mode=padding(name))
+            convolution = nn.Conv2d(weight.shape[1], weight.shape[0], 3, padding=1, padding_mode="replicate")
             convolution.weight, convolution.bias = nn.Parameter(weight), nn.Parameter(bias)
             self.modules += [("", convolution.requires_grad_(False)), (name, nn.ReLU())]
         with torch.no_grad():
@@ -77,10 +77,6 @@ class Textbook:
             optimizer.step(closure)
             yield from losses
             losses.clear()
-
-
-def padding(name: str) -> str:
-    return "reflect" if name == "conv1_1" else "zeros"
 
 
 def mean_gram(F: Tensor) -> Tensor:
