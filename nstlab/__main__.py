@@ -24,6 +24,7 @@ from nstlab.optimize import NAMED_STARTS, OPTIMIZERS, DivergenceError, Run, fini
 from nstlab.photorealism import STEPS, WEIGHT, WEIGHT_OF_MEAN, photorealize_run
 from nstlab.plots import figure_formats, plot_losses, save_figure
 from nstlab.pooling import POOLINGS
+from nstlab.style_transfer import CONTENT_WEIGHT
 from nstlab.transfer import stylize_run
 from nstlab.vgg import VGG
 
@@ -54,11 +55,11 @@ def parser() -> argparse.ArgumentParser:
         default=20,
         help="optimizer steps at full size, the coarsest sizes get more (%(default)s)",
     )
-    add("--content-weight", type=float, default=1e3, help="weight of the mean of equation 1 (%(default)g)")
-    add("--style-weight", type=float, default=1.0, help="weight of equation 3 (%(default)g)")
+    add("--content-weight", type=float, default=CONTENT_WEIGHT, help="1: as much as all of the content (%(default)g)")
+    add("--style-weight", type=float, default=1.0, help="1: as much as the way from content to style (%(default)g)")
     add("--photorealism-weight", type=float, default=0.0, help="weight of the mean of equation 5 (%(default)g)")
     add("--exact", action="store_true", help="take the weights as alpha and beta of equation 4 as printed")
-    add("--network", choices=CONVOLUTIONS, default="vgg16", help="(%(default)s)")
+    add("--network", choices=CONVOLUTIONS, default="vgg19", help="(%(default)s)")
     add("--weights", metavar="PATH", help="a local file of the network's filters, .pth or .safetensors")
     add("--pooling", choices=POOLINGS, default="avg", help="(%(default)s)")
     add("--precision", choices=("auto", *PRECISIONS), default="auto", help="of the network (%(default)s)")

@@ -12,6 +12,7 @@ from typing import Any
 
 from nstlab.filters import MAPS, block
 from nstlab.style_transfer import CONTENT_LAYER, STYLE_LAYERS
+from nstlab.tiles import places_of
 
 
 @dataclass(frozen=True)
@@ -24,24 +25,39 @@ class Convention:
     content_weight: float
     style_weight: float
 
-    def settings(self, content_weight: float | None = None, style_weight: float | None = None) -> dict[str, Any]:
+    def settings(
+        self, size: tuple[int, int], content_weight: float | None = None, style_weight: float | None = None
+    ) -> dict[str, Any]:
         """The arguments of `style_transfer_objective` that mean the same, for these weights or the tutorial's own.
 
-            c mean (F - P)^2  =  2 c  L_content / (N M)
+            c mean (F - P)^2  =  2 c / (N M)  L_content
             s S / (N^4 M^2)   =  4 s / N^2  E_l
 
-        >>> CONVENTIONS["gatys_code"].settings()["style_layers"]["conv1_1"] == 4 * 1e3 / 64**2
-        True
+        size: (H, W) of the content image, from which M follows.
+
+        >>> settings = CONVENTIONS["gatys_code"].settings((64, 48))
+        >>> settings["style_layers"]["conv1_1"] == 4 * 1e3 / 64**2, settings["content_weight"] == 2 / (512 * 8 * 6)
+        (True, True)
         """
         c = self.content_weight if content_weight is None else content_weight
         s = self.style_weight if style_weight is None else style_weight
-        w = {layer: 4 * s / MAPS[block(layer) - 1] ** 2 for layer in self.style_layers}
+        responses = maps(self.content_layer) * places_of(self.content_layer, size)
         return {
             "content_layer": self.content_layer,
-            "style_layers": w,
-            "content_weight": 2 * c,
+            "style_layers": {layer: 4 * s / maps(layer) ** 2 for layer in self.style_layers},
+            "content_weight": 2 * c / responses,
             "style_weight": 1.0,
+            "exact": True,
         }
+
+
+def maps(layer: str) -> int:
+    """N_l: how many maps a layer answers with.
+
+    >>> maps("conv4_2")
+    512
+    """
+    return MAPS[block(layer) - 1]
 
 
 CONVENTIONS = {

@@ -145,19 +145,18 @@ def free_memory(device: torch.device) -> int:
 class Profile:
     """How much work a notebook asks for.
 
-    size: longer side of the pictures in pixels; steps: optimizer steps at full size; network: whose filters.
+    size: longer side of the pictures in pixels; steps: optimizer steps at full size.
     """
 
     name: str
     size: int
     steps: int
-    network: str
 
 
 PROFILES = {
-    "ci": Profile("ci", size=96, steps=8, network="vgg16"),
-    "cpu": Profile("cpu", size=256, steps=40, network="vgg16"),
-    "gpu": Profile("gpu", size=512, steps=100, network="vgg19"),
+    "ci": Profile("ci", size=96, steps=8),
+    "cpu": Profile("cpu", size=256, steps=40),
+    "gpu": Profile("gpu", size=512, steps=100),
 }
 
 

@@ -28,7 +28,7 @@ def evaluation_memory(vgg: VGG, layers: Collection[str], size: tuple[int, int], 
     which are kept for the way back, and in float16 a copy in float32 of those that are read.
 
     >>> whole, tiled = (evaluation_memory(VGG(), ["conv5_1"], (2048, 2048), tile) for tile in (None, 512))
-    >>> tiled < whole / 7
+    >>> tiled < whole / 6
     True
     """
     read = set(layers)

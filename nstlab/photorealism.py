@@ -16,13 +16,13 @@ from nstlab.machine import checked_device, default_device
 from nstlab.objective import Objective, Point, Term
 from nstlab.optimize import Result, Run, finish, optimize
 from nstlab.optimizers import Descent, Optimizer
-from nstlab.style_transfer import style_transfer_objective
+from nstlab.style_transfer import CONTENT_WEIGHT, style_transfer_objective
 from nstlab.transfer import check_weights, network_on
 from nstlab.vgg import VGG
 
 Method = Literal["solve", "lbfgs", "descent"]
 STEPS: dict[Method, int] = {"solve": 500, "lbfgs": 100, "descent": 200}  # at most
-WEIGHT, WEIGHT_OF_MEAN = 1e3, 1e10  # lambda, of equation 5 as printed, and of its mean over pixels in equation 6
+WEIGHT, WEIGHT_OF_MEAN = 1e3, 1e4  # lambda, of equation 5 as printed, and of its mean over pixels in equation 6
 ROUNDING = 1e-5  # relative: by no more than that may the total of a solve rise
 SAFETY = 0.9  # share of the largest stable step that descent takes: the eigenvalue is known to 1 %
 
@@ -36,7 +36,7 @@ def photorealize_run(
     style: ImageSource | None = None,
     steps: int | None = None,
     step: float | None = None,
-    content_weight: float = 1e3,
+    content_weight: float = CONTENT_WEIGHT,
     style_weight: float = 1.0,
     vgg: VGG | None = None,
     device: str | None = None,
@@ -141,7 +141,7 @@ def photorealize(
     sum step by step, or with a `style` image the whole of equation 6 started from the pastiche; "descent": gradient
     descent on lambda L_m alone, as in the report.
     weight: lambda, by default 1000; in equation 6, with a `style`, it weighs the mean over pixels of equation 5, next
-    to content_weight and style_weight, and is 1e10 by default: the mean is a small number.
+    to content_weight and style_weight, and is 1e4 by default: the mean is a small number.
     steps: how many at most. step: of "descent", by default just below 1 / (lambda x largest eigenvalue of M), above
     which it explodes. vgg, device: as in `stylize`.
 

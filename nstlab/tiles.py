@@ -110,7 +110,7 @@ def halo(vgg: VGG, layers: Iterable[str]) -> int:
     Each 3x3 convolution looks one place further; a pooling never leaves the grid.
 
     >>> halo(VGG(), ["conv1_1"]), halo(VGG(), ["conv1_1", "conv5_1"])
-    (16, 64)
+    (16, 80)
     """
     reach = sum(stride(layer) for layer in vgg.down_to(layers))
     return -(-reach // GRID) * GRID

@@ -10,19 +10,26 @@ import torch
 from torch import Tensor
 
 from nstlab.filters import stride
-from nstlab.half import widened
 from nstlab.history import Step
 from nstlab.images import ImageSource, load_image, resize
+from nstlab.losses import equal_weights
 from nstlab.machine import checked_device, checked_precision, default_device
 from nstlab.memory import chosen_tile
 from nstlab.objective import Objective
 from nstlab.optimize import Result, Run, Start, finish, optimize
-from nstlab.style_transfer import CONTENT_LAYER, STYLE_LAYERS, exact_factor, style_transfer_objective
+from nstlab.style_transfer import (
+    CONTENT_LAYER,
+    CONTENT_WEIGHT,
+    STYLE_LAYERS,
+    relative_weights,
+    style_transfer_objective,
+    targets,
+)
 from nstlab.vgg import VGG
 
 COARSEST = 48  # pixels: no level of a pyramid has a shorter longer side
 ON_THE_WAY = "conv3_1"  # where coarse sizes compare content: nearer to the pixels, so each step mends more of it
-LEAN = 4.0  # to content, at coarse sizes: what style is lost comes back within a few steps at full size, content slowly
+LEAN = 4.0  # times the content counts there: style that is lost comes back within a few steps at full size
 LEVELS = 4  # sizes that a run from coarse to fine goes through, each half of the next
 NARROWEST = stride(STYLE_LAYERS[-1])  # pixels: the least to which the deepest style layer answers
 
@@ -42,31 +49,13 @@ def pyramid(size: int, steps: int, coarse_to_fine: bool = True) -> list[tuple[in
     return [level for level in reversed(levels) if level[0] >= COARSEST or level[0] == size]
 
 
-def emphasis(vgg: VGG, content: Tensor) -> float:
-    """How many times the content term counts at coarse sizes, where it is taken at the layer ON_THE_WAY.
-
-        LEAN mean(P^2 at CONTENT_LAYER) / mean(P^2 at ON_THE_WAY)
-
-    The layers of one network differ up to twentyfold in the size of their responses, squared; the quotient makes up for
-    it. LEAN is no paper's: it was found by measuring how soon a run comes to the same loss at full size.
-
-    content: (1, 3, H, W) in [0, 1], of any size. Raises ValueError where the network does, for a picture too small.
-
-    >>> 0.1 < emphasis(VGG(), load_image("red_panda", size=64)) < 1
-    True
-    """
-    P = vgg(content, (CONTENT_LAYER, ON_THE_WAY))
-    there, here = (widened(P[layer]).square().mean().item() for layer in (CONTENT_LAYER, ON_THE_WAY))
-    return LEAN * there / here
-
-
 def stylize_run(
     content: ImageSource,
     style: ImageSource,
     *,
     size: int = 512,
     steps: int = 20,
-    content_weight: float = 1e3,
+    content_weight: float = CONTENT_WEIGHT,
     style_weight: float = 1.0,
     photorealism_weight: float = 0.0,
     exact: bool = False,
@@ -87,13 +76,10 @@ def stylize_run(
         tile = chosen_tile(network, (CONTENT_LAYER, *STYLE_LAYERS), (P.shape[2], P.shape[3]), place)
 
     levels = pyramid(max(P.shape[2:]), steps, coarse_to_fine)
-    coarsest, full = levels[0][0], levels[-1][0]
-    on_the_way = at_full_size = (CONTENT_LAYER, 1.0)
-    if coarsest < full and not exact:
-        on_the_way = (ON_THE_WAY, emphasis(network, shrunk(P, coarsest)))
+    full = levels[-1][0]
 
     def objective(longer_side: int) -> Objective:
-        content_layer, times = on_the_way if longer_side < full else at_full_size
+        content_layer, emphasis = (CONTENT_LAYER, 1.0) if longer_side == full or exact else (ON_THE_WAY, LEAN)
         return style_transfer_objective(
             network,
             shrunk(P, longer_side),
@@ -103,14 +89,16 @@ def stylize_run(
             content_layer=content_layer,
             photorealism_weight=photorealism_weight,
             exact=exact,
-            emphasis=times,
+            emphasis=emphasis,
             tile=tile,
         )
 
     if exact:
-        factor = exact_factor(network, (P.shape[2], P.shape[3]))
+        alpha, w = relative_weights(*targets(network, P, S, tile=tile), equal_weights(STYLE_LAYERS))
+        of_style = ", ".join(f"{layer} {style_weight / (5 * w[layer]):.3g}" for layer in w)
         print(
-            f"equation 4 as printed: alpha = {content_weight:g} on the sum is {content_weight * factor:g} on the mean"
+            f"equation 4 as printed: alpha = {content_weight:g} is a content_weight of {content_weight / alpha:.3g}; "
+            f"beta = {style_weight:g} is a style_weight of {of_style}"
         )
     return optimize([(objective(side), n) for side, n in levels], start, optimizer=optimizer, seed=seed)
 
@@ -129,12 +117,12 @@ def stylize(
 
     size: bound of the longer side in pixels, of both images; they may differ in shape.
     steps: optimizer steps at full size; the coarsest sizes get more, see `pyramid`. coarse_to_fine=False: one size.
-    content_weight, style_weight: weights of the mean of equation 1 and of equation 3, which look alike at every size.
-        At coarse sizes the content is compared at conv3_1 and counts more, see `emphasis`; with exact=True at conv4_2
-        everywhere, and once.
+    content_weight, style_weight: weights of both losses in units of their own, see `relative_weights`: content 1 means
+        that nothing of it is left, style 1 that the pastiche is no nearer to the style than the content image is.
+        Coarse sizes compare the content at conv3_1, and it counts 4 times there; with exact=True at conv4_2, and once.
     photorealism_weight: weight of the mean over pixels of equation 5: equation 6 from the start. 0 leaves it out.
-    exact: take the weights as alpha, beta and lambda of the equations as printed, sums, and print the factor.
-    vgg: a `VGG`, by default VGG-16 with average pooling and precision="auto". optimizer: "lbfgs" or "adam".
+    exact: take the weights as alpha, beta and lambda of the equations as printed, and print the factors.
+    vgg: a `VGG`, by default VGG-19 with average pooling and precision="auto". optimizer: "lbfgs" or "adam".
     start: "noise", "content", "style" or an image; seed: of the noise.
     device: by default NSTLAB_DEVICE, else cuda, mps, cpu.
     tile: longest side in pixels of the parts that the network looks at one by one, a multiple of 16: the same losses

@@ -35,7 +35,7 @@ MEAN_RESPONSE_SIZE = 256  # longer side in pixels of the photographs that the me
 class VGG(nn.Module):
     """A VGG that answers with the responses of the layers one asks for.
 
-    network: "vgg16" (13 convolutions) or "vgg19" (16, the papers' network); the filters of both are in the package.
+    network: "vgg19" (16 convolutions, the papers' network) or "vgg16" (13); the filters of both are in the package.
     pooling: "avg" as [1] advises, or "max" as trained.
     padding: "replicate" goes on beyond the border of every layer as the border is, so that no colored frame shows in a
         pastiche; "zeros" is as trained.
@@ -58,7 +58,7 @@ class VGG(nn.Module):
 
     def __init__(
         self,
-        network: str = "vgg16",
+        network: str = "vgg19",
         pooling: str = "avg",
         padding: str = "replicate",
         normalized: bool = False,

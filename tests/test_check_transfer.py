@@ -75,15 +75,17 @@ def test_total_loss_wrong(wrong, hint):
 @pytest.mark.parametrize(
     "wrong, hint",
     [
-        (lambda weight, P: weight * P.numel(), "other way round"),
-        (lambda weight, P: weight / (P.shape[2] * P.shape[3]), "over the maps too"),
-        (lambda weight, P: weight / P.shape[1], "over the places too"),
-        (lambda weight, P: 2 * weight / P.numel(), "cancels"),
-        (lambda weight, P: weight / P.numel() ** 2, "square"),
+        (lambda weight, P: weight * P.square().sum() / 2, "other way round"),
+        (lambda weight, P: weight / P.square().sum(), "half"),
+        (lambda weight, P: weight / P.numel(), "makes a mean"),
+        (lambda weight, P: 2 * weight / P.square().mean(), "not a mean"),
+        (lambda weight, P: 2 * weight / P.sum(), "squares"),
+        (lambda weight, P: weight / P.norm(), "No root"),
+        (lambda weight, P: 2 / P.square().sum(), "weight that came"),
     ],
 )
 def test_alpha_of(wrong, hint):
-    assert check.alpha_of(lambda weight, P: weight / P.numel()).passed
+    assert check.alpha_of(lambda weight, P: 2 * weight / P.square().sum()).passed
     verdict = check.alpha_of(wrong)
     assert not verdict.passed
     assert hint in verdict.message
@@ -96,7 +98,7 @@ def test_balance_without_a_run(weight, hint):
     assert hint in verdict.message
 
 
-@pytest.mark.parametrize("weight, hint", [(5e4, "too much"), (20.0, "too little")])
+@pytest.mark.parametrize("weight, hint", [(5.0, "style should have more"), (0.01, "It should have more")])
 def test_balance_wrong(weight, hint):
     verdict = check.balance(weight)
     assert not verdict.passed

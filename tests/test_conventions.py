@@ -38,12 +38,12 @@ def test_a_tutorials_loss_by_its_own_code_is_ours_with_its_convention(name):
     F, P, S = (vgg(x, layers) for x in (image, content, style))
     expected = content_weight * nnf.mse_loss(F[convention.content_layer], P[convention.content_layer])
     expected += sum(style_term(F[layer], S[layer]) for layer in convention.style_layers)
-    objective = style_transfer_objective(vgg, content, style, **convention.settings())
+    objective = style_transfer_objective(vgg, content, style, **convention.settings((48, 48)))
     torch.testing.assert_close(objective(image)[1], expected, rtol=1e-4, atol=0)
 
 
 def test_own_weights_replace_the_tutorials():
     ours = CONVENTIONS["pytorch_tutorial"]
-    twice = ours.settings(content_weight=2.0, style_weight=2e6)
-    assert twice["content_weight"] == 2 * ours.settings()["content_weight"]
-    assert twice["style_layers"]["conv1_1"] == 2 * ours.settings()["style_layers"]["conv1_1"]
+    twice = ours.settings((48, 48), content_weight=2.0, style_weight=2e6)
+    assert twice["content_weight"] == 2 * ours.settings((48, 48))["content_weight"]
+    assert twice["style_layers"]["conv1_1"] == 2 * ours.settings((48, 48))["style_layers"]["conv1_1"]

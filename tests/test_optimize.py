@@ -10,10 +10,17 @@ from torch import Tensor
 
 from nstlab.history import save_losses
 from nstlab.images import load_image, resize
+from nstlab.losses import content_loss, equal_weights, style_loss
 from nstlab.objective import Objective, Term
 from nstlab.optimize import DivergenceError, Run, carried, optimize
 from nstlab.optimizers import LBFGS, Adam, Descent, color_scale
-from nstlab.style_transfer import exact_factor, style_transfer_objective
+from nstlab.style_transfer import (
+    CONTENT_LAYER,
+    STYLE_LAYERS,
+    relative_weights,
+    style_transfer_objective,
+    targets,
+)
 from nstlab.vgg import VGG
 
 
@@ -310,9 +317,9 @@ def test_targets_are_computed_once(vgg, monkeypatch):
     calls, prepared = [], vgg.prepared
     monkeypatch.setattr(vgg, "prepared", lambda *a: calls.append(1) or prepared(*a))
     objective = style_transfer_objective(vgg, image, image)
-    assert len(calls) == 2
-    objective.at(image)
     assert len(calls) == 3
+    objective.at(image)
+    assert len(calls) == 4
 
 
 def test_terms_by_layer_add_up_to_the_style_term(vgg):
@@ -323,11 +330,42 @@ def test_terms_by_layer_add_up_to_the_style_term(vgg):
     torch.testing.assert_close(whole(content)[1], parts(content)[1])
 
 
-def test_exact_weighs_the_sum_of_equation_1_which_is_the_factor_times_the_mean(vgg):
-    content, style, x = (load_image(n, size=64) for n in ("horses", "great_wave", "horses"))
-    x = (x + 0.1).clamp(0, 1)
-    mean, total = (style_transfer_objective(vgg, content, style, exact=e)(x)[0]["content"] for e in (False, True))
-    torch.testing.assert_close(total, mean * exact_factor(vgg, content.shape[2:]), rtol=1e-4, atol=0)
+def test_exact_takes_the_equations_as_printed_which_are_the_relative_ones_in_their_units(vgg):
+    content, style = load_image("horses", size=64), load_image("great_wave", size=64)
+    x = (content + 0.1).clamp(0, 1)
+    relative, printed = (
+        style_transfer_objective(vgg, content, style, exact=exact, per_layer=True)(x)[0] for exact in (False, True)
+    )
+    alpha, w = relative_weights(*targets(vgg, content, style), equal_weights(STYLE_LAYERS))
+    units = {"content": alpha} | {f"style {layer}": 5 * w[layer] for layer in w}
+    for name, loss in printed.items():
+        torch.testing.assert_close(relative[name], units[name] * loss, rtol=1e-4, atol=0)
+    F, P, S = (vgg(picture, (CONTENT_LAYER, *STYLE_LAYERS)) for picture in (x, content, style))
+    torch.testing.assert_close(printed["content"], content_loss(F[CONTENT_LAYER], P[CONTENT_LAYER]), rtol=1e-4, atol=0)
+    of_style = style_loss({layer: F[layer] for layer in STYLE_LAYERS}, S)
+    torch.testing.assert_close(sum(printed[f"style {layer}"] for layer in STYLE_LAYERS), of_style, rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize("network", ["vgg16", "vgg19"])
+def test_relative_losses_are_1_where_there_is_no_content_and_where_the_content_has_nothing_of_the_style(network):
+    vgg = VGG(network)
+    content, style = load_image("horses", size=64), load_image("great_wave", size=64)
+    objective = style_transfer_objective(vgg, content, style, per_layer=True)
+    at_content = objective(content)[0]
+    assert at_content.pop("content") == 0
+    assert list(at_content.values()) == pytest.approx([0.2] * 5, rel=1e-4)
+    P, G_p, A = targets(vgg, content, style)
+    assert relative_weights(P, G_p, A, {})[0] * content_loss(torch.zeros_like(P), P) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("color", [0.0, 0.5])
+def test_relative_losses_are_bounded_where_the_content_has_the_style_already(vgg, color):
+    picture, flat = load_image("horses", size=64), torch.full((1, 3, 48, 64), color)
+    for content, style in ((picture, picture), (flat, flat), (picture, flat), (flat, picture)):
+        point = style_transfer_objective(vgg, content, style).at(torch.rand_like(content))
+        assert 0 <= point.total < 1e9 and point.gradient.isfinite().all()
+        _, w = relative_weights(*targets(vgg, content, style), equal_weights(STYLE_LAYERS))
+        assert all(0 < weight < float("inf") for weight in w.values())
 
 
 def test_losses_table_appears_whole_or_not_at_all(tmp_path, monkeypatch):

@@ -42,7 +42,7 @@ def test_losses_and_gradient_equal_those_of_the_whole_image(pooling, size, tile)
     expected, got = whole.at(image), tiled.at(image)
     assert got.total == pytest.approx(expected.total, rel=1e-4)
     assert got.losses == pytest.approx(expected.losses, rel=1e-4)
-    assert (got.gradient - expected.gradient).norm() < 1e-5 * expected.gradient.norm()
+    assert (got.gradient - expected.gradient).norm() < 1e-4 * expected.gradient.norm()
 
 
 def test_without_its_halo_a_tile_would_be_wrong(monkeypatch):

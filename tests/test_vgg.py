@@ -136,8 +136,8 @@ def test_pooling_and_padding_are_what_they_say(image):
             torch.testing.assert_close(F, F[..., :1, :1].expand_as(F), rtol=1e-3, atol=1e-2, msg=f"a frame in {layer}")
 
 
-def test_normalized_network_has_mean_response_1_and_is_otherwise_the_same(vgg, image):
-    scaled = VGG(normalized=True)
+def test_normalized_network_has_mean_response_1_and_is_otherwise_the_same(image):
+    vgg, scaled = VGG("vgg16"), VGG("vgg16", normalized=True)
     for name, mean in mean_responses(scaled, photographs()).items():
         torch.testing.assert_close(mean, torch.ones_like(mean), atol=1e-3, rtol=0, msg=f"{name}: {mean}")
     s = mean_responses(vgg, photographs())
@@ -148,7 +148,7 @@ def test_normalized_network_has_mean_response_1_and_is_otherwise_the_same(vgg, i
 
 @pytest.mark.parametrize("padding", ["replicate", "zeros"])
 def test_stored_mean_responses_are_those_of_the_bundled_network_with_max_pooling_too(padding):
-    scaled = VGG(pooling="max", padding=padding, normalized=True)
+    scaled = VGG("vgg16", pooling="max", padding=padding, normalized=True)
     for mean in mean_responses(scaled, photographs()).values():
         torch.testing.assert_close(mean, torch.ones_like(mean), atol=1e-3, rtol=0)
 

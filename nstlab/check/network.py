@@ -11,7 +11,7 @@ from torch import Tensor
 from nstlab.check.verdict import Slip, Verdict, compare
 from nstlab.filters import MAPS, block, layer_names, starts_a_block
 
-LAYERS = layer_names("vgg16")
+LAYERS = layer_names("vgg19")
 KERNEL, POOL = 3, 2  # pixels that a convolution and a pooling look at, along one side
 
 
@@ -23,7 +23,7 @@ def field_of_view(layer: str, layers: Sequence[str] = LAYERS) -> tuple[int, int]
     layer: its name; layers: all convolutions of the network in order, a pooling before each new block.
 
     >>> field_of_view("conv1_1"), field_of_view("conv5_1")
-    ((3, 1), (132, 16))
+    ((3, 1), (156, 16))
     """
     r = j = 1
     for name in layers[: layers.index(layer) + 1]:
@@ -132,7 +132,7 @@ def receptive_field(mine: Callable[[str, Sequence[str]], Any]) -> Verdict:
             ),
             Slip(fields(stop=0), "You stop before the layer that was asked for."),
         ],
-        "conv5_1 of VGG-16 sees 132 pixels: its style loss sees no further.",
+        "conv5_1 of VGG-19 sees 156 pixels: its style loss sees no further.",
     )
 
 

@@ -1,8 +1,8 @@
 """Style transfer as textbooks write it: the opponent of `bench_transfer`.
 
 Plain float32 in PyTorch's default layout, modules in a row, autograd, one size, PyTorch's L-BFGS as its tutorial uses
-it, clamp in the closure and all. The losses are the paper's, with the weights that nstlab has by default, so that both
-minimize one function.
+it, clamp in the closure and all. The losses are the paper's, in the units and with the weights that nstlab has by
+default, so that both minimize one function.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from torch import Tensor, nn
 
 from nstlab.filters import layer_names, load_filters
 
-CONTENT_LAYER, CONTENT_WEIGHT = "conv4_2", 1e3
+CONTENT_LAYER, CONTENT_WEIGHT = "conv4_2", 0.04
 STYLE_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
 
 
 class Textbook:
     def __init__(self, content: Tensor, style: Tensor):
-        filters = load_filters("vgg16")
+        filters = load_filters("vgg19")
         self.mean, self.std = (torch.tensor(numbers).view(1, 3, 1, 1) for numbers in (filters.mean, filters.std))
         self.modules: list[tuple[str, nn.Module]] = []
-        names = layer_names("vgg16")
+        names = layer_names("vgg19")
         for name in names[: 1 + names.index(STYLE_LAYERS[-1])]:
             if name.endswith("_1") and name != "conv1_1":
                 self.modules.append(("", nn.AvgPool2d(2)))
@@ -32,8 +32,14 @@ class Textbook:
             convolution.weight, convolution.bias = nn.Parameter(weight), nn.Parameter(bias)
             self.modules += [("", convolution.requires_grad_(False)), (name, nn.ReLU())]
         with torch.no_grad():
-            self.P = self.responses(content)[CONTENT_LAYER]
-            self.A = {name: mean_gram(F) for name, F in self.responses(style).items() if name in STYLE_LAYERS}
+            of_content, of_style = self.responses(content), self.responses(style)
+            self.P = of_content[CONTENT_LAYER]
+            self.A = {name: mean_gram(of_style[name]) for name in STYLE_LAYERS}
+            self.content_unit = (self.P**2).sum()
+            self.style_units = {
+                name: len(STYLE_LAYERS) * ((mean_gram(of_content[name]) - self.A[name]) ** 2).sum()
+                for name in STYLE_LAYERS
+            }
 
     def responses(self, image: Tensor) -> dict[str, Tensor]:
         x, found = (image - self.mean) / self.std, {}
@@ -45,10 +51,9 @@ class Textbook:
 
     def loss(self, image: Tensor) -> Tensor:
         F = self.responses(image)
-        total = CONTENT_WEIGHT * ((F[CONTENT_LAYER] - self.P) ** 2).mean() / 2
+        total = CONTENT_WEIGHT * ((F[CONTENT_LAYER] - self.P) ** 2).sum() / self.content_unit
         for name in STYLE_LAYERS:
-            N = F[name].shape[1]
-            total = total + ((mean_gram(F[name]) - self.A[name]) ** 2).sum() / (4 * N**2) / len(STYLE_LAYERS)
+            total = total + ((mean_gram(F[name]) - self.A[name]) ** 2).sum() / self.style_units[name]
         return total
 
     def evaluate(self, image: Tensor) -> Tensor:

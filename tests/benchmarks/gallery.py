@@ -1,0 +1,109 @@
+"""The contact sheets of the gallery page: python tests/benchmarks/gallery.py [pairs] [networks]
+
+pairs: ten pairs of samples at 512 px with default settings, beside a textbook's loop on the same network.
+networks: one default on three networks, from 128 to 1024 px. Both take most of an hour on two cores, and go to
+notebooks/figures.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from nstlab.conventions import CONVENTIONS
+from nstlab.history import Record
+from nstlab.images import load_image, resize, to_pil
+from nstlab.machine import checked_precision
+from nstlab.style_transfer import style_transfer_objective
+from nstlab.transfer import stylize
+from nstlab.vgg import VGG
+
+FIGURES = Path("notebooks/figures")
+PRECISION = checked_precision("auto", torch.device("cpu"))
+PAIRS = (
+    ("chenonceau_river", "starry_night"),
+    ("red_panda", "composition_viii"),
+    ("horses", "great_wave"),
+    ("berlin_day", "church_at_auvers"),
+    ("astronaut", "night_cafe"),
+    ("neuschwanstein", "starry_night"),
+    ("mont_saint_michel", "great_wave"),
+    ("astronaut", "composition_viii"),
+    ("red_panda", "texture_citrus"),
+    ("neuschwanstein", "texture_facade"),
+)
+EVALUATIONS = 150  # of the textbook's loop: at one size each costs what one of ours at full size costs
+SIZES = (128, 256, 512, 1024)
+
+
+def textbook(content: Tensor, style: Tensor) -> Tensor:
+    """neural-style-pt's default weights, max pooling and zero padding, PyTorch's L-BFGS from noise at one size."""
+    vgg = VGG(pooling="max", padding="zeros", precision=PRECISION)
+    size = (content.shape[2], content.shape[3])
+    objective = style_transfer_objective(vgg, content, style, **CONVENTIONS["neural_style"].settings(size))
+    image = torch.rand(content.shape, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    optimizer = torch.optim.LBFGS([image], max_iter=EVALUATIONS, max_eval=EVALUATIONS)
+
+    def closure() -> Tensor:
+        point = objective.at(image)
+        image.grad = point.gradient
+        return torch.tensor(point.total)
+
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    return image.detach().clamp(0, 1)
+
+
+def share_of_content(last: Record) -> float:
+    """How much of the final loss is the content's."""
+    return last.weights["content"] * last.losses["content"] / last.total
+
+
+def sheet(rows: list[Mapping[str, Tensor]], name: str) -> None:
+    """Write a table of pictures with their titles."""
+    columns, width = len(rows[0]), 2.6
+    heights = [max(x.shape[2] / x.shape[3] for x in row.values()) for row in rows]
+    figure = Figure(figsize=(width * columns, sum(width * h + 0.25 for h in heights)), layout="constrained")
+    for line, row in zip(figure.subplots(len(rows), columns, squeeze=False, height_ratios=heights), rows, strict=True):
+        for axes, (title, picture) in zip(line, row.items(), strict=True):
+            axes.imshow(to_pil(picture))
+            axes.set_title(title, fontsize=8)
+            axes.axis("off")
+    figure.savefig(FIGURES / f"{name}.jpg", dpi=120, pil_kwargs={"quality": 80})
+
+
+def pairs() -> None:
+    rows = []
+    for names in PAIRS:
+        content, style = (load_image(name, size=512) for name in names)
+        ours = stylize(content, style, size=512)
+        print(*names, f"{ours.history[-1].seconds:.0f} s, content {share_of_content(ours.history[-1]):.2f}", flush=True)
+        rows.append({names[0]: content, names[1]: style, "textbook": textbook(content, style), "nstlab": ours.image})
+    sheet(rows, "pairs")
+
+
+def networks() -> None:
+    found = {
+        "VGG-19": VGG(precision=PRECISION),
+        "VGG-16": VGG("vgg16", precision=PRECISION),
+        "VGG-19, normalized": VGG(normalized=True, precision=PRECISION),
+    }
+    rows = []
+    for name, vgg in found.items():
+        row = {}
+        for size in SIZES:
+            result = stylize("chenonceau_river", "starry_night", size=size, vgg=vgg)
+            share = share_of_content(result.history[-1])
+            row[f"{name}, {size} px: content {share:.0%}"] = resize(result.image, 512)
+            print(name, size, f"content {share:.2f}", flush=True)
+        rows.append(row)
+    sheet(rows, "networks")
+
+
+if __name__ == "__main__":
+    for part in sys.argv[1:] or ["pairs", "networks"]:
+        {"pairs": pairs, "networks": networks}[part]()
