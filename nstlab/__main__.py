@@ -21,7 +21,7 @@ from nstlab.machine import PRECISIONS, checked_device, checked_precision, defaul
 from nstlab.memory import run_memory
 from nstlab.objective import Objective
 from nstlab.optimize import NAMED_STARTS, OPTIMIZERS, DivergenceError, Run, finish
-from nstlab.photorealism import STEPS, WEIGHT, WEIGHT_OF_MEAN, photorealize_run
+from nstlab.photorealism import STEPS, WEIGHT, photorealize_run
 from nstlab.plots import figure_formats, plot_losses, save_figure
 from nstlab.pooling import POOLINGS
 from nstlab.style_transfer import CONTENT_WEIGHT
@@ -89,7 +89,8 @@ def parser() -> argparse.ArgumentParser:
     add(
         "--weight",
         type=float,
-        help=f"lambda, of equation 5 ({WEIGHT:g}); with --style, of its mean over pixels ({WEIGHT_OF_MEAN:g})",
+        default=WEIGHT,
+        help="lambda, of equation 5; with --style, of its mean over pixels (%(default)g)",
     )
     add("--method", choices=STEPS, default="solve", help="(%(default)s)")
     add("--style", metavar="STYLE", help="with --method lbfgs: minimize equation 6, style and all")

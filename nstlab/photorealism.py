@@ -22,7 +22,7 @@ from nstlab.vgg import VGG
 
 Method = Literal["solve", "lbfgs", "descent"]
 STEPS: dict[Method, int] = {"solve": 500, "lbfgs": 100, "descent": 200}  # at most
-WEIGHT, WEIGHT_OF_MEAN = 1e3, 1e4  # lambda, of equation 5 as printed, and of its mean over pixels in equation 6
+WEIGHT = 1e3  # lambda, of equation 5 as printed, and of its mean over pixels in equation 6
 ROUNDING = 1e-5  # relative: by no more than that may the total of a solve rise
 SAFETY = 0.9  # share of the largest stable step that descent takes: the eigenvalue is known to 1 %
 
@@ -31,7 +31,7 @@ def photorealize_run(
     pastiche: ImageSource,
     content: ImageSource,
     *,
-    weight: float | None = None,
+    weight: float = WEIGHT,
     method: Method = "solve",
     style: ImageSource | None = None,
     steps: int | None = None,
@@ -44,8 +44,6 @@ def photorealize_run(
     """Approach 2 as a stream of steps, to watch, pause and go on with; the arguments are `photorealize`'s."""
     if method not in STEPS:
         raise ValueError(f"method={method!r} is not known; choose one of {', '.join(STEPS)}.")
-    if weight is None:
-        weight = WEIGHT if style is None else WEIGHT_OF_MEAN
     check_weights(weight=weight, content_weight=content_weight, style_weight=style_weight)
     if step is not None and (method != "descent" or not 0 < step < math.inf):
         raise ValueError(f"step={step!r} must be a finite number above 0, and belongs to method='descent' alone.")
@@ -141,7 +139,7 @@ def photorealize(
     sum step by step, or with a `style` image the whole of equation 6 started from the pastiche; "descent": gradient
     descent on lambda L_m alone, as in the report.
     weight: lambda, by default 1000; in equation 6, with a `style`, it weighs the mean over pixels of equation 5, next
-    to content_weight and style_weight, and is 1e4 by default: the mean is a small number.
+    to content_weight and style_weight.
     steps: how many at most. step: of "descent", by default just below 1 / (lambda x largest eigenvalue of M), above
     which it explodes. vgg, device: as in `stylize`.
 

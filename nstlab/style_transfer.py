@@ -130,9 +130,6 @@ def relative_weights(
     return alpha, weights
 
 
-Targets = tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]
-
-
 def targets(
     vgg: VGG,
     content: Tensor,
@@ -140,7 +137,7 @@ def targets(
     content_layer: str = CONTENT_LAYER,
     style_layers: Iterable[str] = STYLE_LAYERS,
     tile: int | None = None,
-) -> Targets:
+) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
     """P of equation 1, and the Gram matrices per place by layer: of the content image, and A of the style image.
 
     Raises ValueError for layers that the network does not have, and for images that it cannot answer to.

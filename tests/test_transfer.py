@@ -51,6 +51,16 @@ def test_coarse_sizes_lean_towards_the_content_unless_the_equation_is_exact(exac
         assert objective.at(x).losses["style"] == pytest.approx(plain.at(x).losses["style"], rel=1e-4)
 
 
+def test_in_units_every_style_layer_is_heard_and_as_printed_some_are_not():
+    vgg, (content, style) = VGG(), (load_image(name, size=64) for name in ("horses", "great_wave"))
+    by_layer = style_transfer_objective(vgg, content, style, per_layer=True)
+    left = {}
+    for exact in (False, True):
+        image = stylize(content, style, size=64, steps=12, vgg=vgg, content_weight=0.0, exact=exact).image
+        left[exact] = max(5 * loss for name, loss in by_layer.at(image).losses.items() if name != "content")
+    assert left[False] < 0.15 and left[True] > 2 * left[False]
+
+
 def test_the_exact_equation_prints_what_its_weights_are_in_relative_units(capsys):
     vgg, (content, style) = VGG(), (load_image(name, size=64) for name in ("horses", "great_wave"))
     settings = {"size": 64, "steps": 0, "coarse_to_fine": False, "content_weight": 1e-3, "exact": True}

@@ -1,14 +1,14 @@
-"""The contact sheets of the gallery page: python tests/benchmarks/gallery.py [pairs] [networks]
+"""The figures of the README and of the gallery: python tests/benchmarks/gallery.py [PART ...]
 
-pairs: ten pairs of samples at 512 px with default settings, beside a textbook's loop on the same network.
-networks: one default on three networks, from 128 to 1024 px. Both take most of an hour on two cores, and go to
-notebooks/figures.
+strip: what `make demo` makes. photographs: the README's three photographs in another light. pairs: ten pairs of samples
+at 512 px with default settings, beside a textbook's loop on the same network. networks: one default on three networks,
+from 128 to 1024 px. All of them take most of an hour on two cores, and go to notebooks/figures.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -18,7 +18,9 @@ from torch import Tensor
 from nstlab.conventions import CONVENTIONS
 from nstlab.history import Record
 from nstlab.images import load_image, resize, to_pil
+from nstlab.laplacian import MattingLaplacian
 from nstlab.machine import checked_precision
+from nstlab.photorealism import photorealize
 from nstlab.style_transfer import style_transfer_objective
 from nstlab.transfer import stylize
 from nstlab.vgg import VGG
@@ -37,7 +39,12 @@ PAIRS = (
     ("red_panda", "texture_citrus"),
     ("neuschwanstein", "texture_facade"),
 )
-EVALUATIONS = 150  # of the textbook's loop: at one size each costs what one of ours at full size costs
+PHOTOGRAPHS = (
+    ("waterfront_day", "waterfront_night"),
+    ("berlin_day", "berlin_dusk"),
+    ("hills_summer", "hills_autumn"),
+)
+EVALUATIONS = 100  # of the loop at one size: as many as a run of ours costs three times over
 SIZES = (128, 256, 512, 1024)
 
 
@@ -51,10 +58,10 @@ def textbook(content: Tensor, style: Tensor) -> Tensor:
 
     def closure() -> Tensor:
         point = objective.at(image)
-        image.grad = point.gradient
+        image.grad = point.gradient.contiguous()
         return torch.tensor(point.total)
 
-    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    optimizer.step(closure)
     return image.detach().clamp(0, 1)
 
 
@@ -63,9 +70,9 @@ def share_of_content(last: Record) -> float:
     return last.weights["content"] * last.losses["content"] / last.total
 
 
-def sheet(rows: list[Mapping[str, Tensor]], name: str) -> None:
+def sheet(rows: Sequence[Mapping[str, Tensor]], name: str, width: float = 2.6) -> None:
     """Write a table of pictures with their titles."""
-    columns, width = len(rows[0]), 2.6
+    columns = len(rows[0])
     heights = [max(x.shape[2] / x.shape[3] for x in row.values()) for row in rows]
     figure = Figure(figsize=(width * columns, sum(width * h + 0.25 for h in heights)), layout="constrained")
     for line, row in zip(figure.subplots(len(rows), columns, squeeze=False, height_ratios=heights), rows, strict=True):
@@ -76,7 +83,32 @@ def sheet(rows: list[Mapping[str, Tensor]], name: str) -> None:
     figure.savefig(FIGURES / f"{name}.jpg", dpi=120, pil_kwargs={"quality": 80})
 
 
+def strip() -> None:
+    """Content, style and pastiche of `make demo`."""
+    content, style = (load_image(name, size=512) for name in PAIRS[0])
+    sheet([{"content": content, "style": style, "pastiche": stylize(content, style, size=512).image}], "strip", 4.0)
+
+
+def photographs() -> None:
+    """Approach 1, the exact solve, and equation 6 started from it, on three pairs of photographs."""
+    rows = []
+    for names in PHOTOGRAPHS:
+        content, style = (load_image(name, size=320) for name in names)
+        painted = stylize(content, style, size=320, steps=15, start="content", content_weight=0.1).image
+        solved = photorealize(painted, content, weight=1000).image
+        photograph = photorealize(
+            solved, content, method="lbfgs", style=style, weight=1e3, steps=25, content_weight=0.1
+        ).image
+        M = MattingLaplacian(content)
+        pictures = {"content": content, "approach 1": painted, "exact solve": solved, "then equation 6": photograph}
+        row = {f"{name}, L_m {M.energy(x) / x[0, 0].numel():.1e}": x for name, x in pictures.items()}
+        (first, *others) = row.items()
+        rows.append(dict([first, ("style", style), *others]))
+    sheet(rows, "photographs")
+
+
 def pairs() -> None:
+    """Ten pairs, beside the textbook."""
     rows = []
     for names in PAIRS:
         content, style = (load_image(name, size=512) for name in names)
@@ -87,6 +119,7 @@ def pairs() -> None:
 
 
 def networks() -> None:
+    """One default on three networks."""
     found = {
         "VGG-19": VGG(precision=PRECISION),
         "VGG-16": VGG("vgg16", precision=PRECISION),
@@ -105,5 +138,6 @@ def networks() -> None:
 
 
 if __name__ == "__main__":
-    for part in sys.argv[1:] or ["pairs", "networks"]:
-        {"pairs": pairs, "networks": networks}[part]()
+    parts = {"strip": strip, "photographs": photographs, "pairs": pairs, "networks": networks}
+    for part in sys.argv[1:] or parts:
+        parts[part]()
