@@ -80,7 +80,7 @@ def sheet(rows: Sequence[Mapping[str, Tensor]], name: str, width: float = 2.6) -
             axes.imshow(to_pil(picture))
             axes.set_title(title, fontsize=8)
             axes.axis("off")
-    figure.savefig(FIGURES / f"{name}.jpg", dpi=120, pil_kwargs={"quality": 80})
+    figure.savefig(FIGURES / f"{name}.jpg", dpi=108, pil_kwargs={"quality": 72})
 
 
 def strip() -> None:
