@@ -111,8 +111,9 @@ def relative_weights(
     As printed, E_l differs a thousandfold from layer to layer and from network to network, so that w_l = 1/5 listens
     to one layer alone. In these units every layer counts as w_l says, and the two weights are numbers to reason about.
 
-    P: responses of the content layer to p; G_p, A: Gram matrices per place of p and of the style image by layer.
-    Where p has the style already, BOUND E_l(0, A_l) is the unit; where that is 0 as well, 1 is.
+    These units are no paper's. P: responses of the content layer to p, (1, N, h, w); G_p, A: Gram matrices per place of
+    p and of the style image by layer, (1, N_l, N_l); w: w_l by layer. Gives scalars, on the device of P. Where p has
+    the style already, BOUND E_l(0, A_l) is the unit; where that is 0 as well, 1 is.
 
     >>> G, A = {"conv1_1": torch.ones(1, 2, 2)}, {"conv1_1": torch.zeros(1, 2, 2)}
     >>> relative_weights(torch.ones(1, 2, 3, 3), G, A, {"conv1_1": 1.0})
@@ -140,7 +141,8 @@ def targets(
 ) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
     """P of equation 1, and the Gram matrices per place by layer: of the content image, and A of the style image.
 
-    Raises ValueError for layers that the network does not have, and for images that it cannot answer to.
+    content, style: (1, 3, H, W); tile: as in `style_transfer_objective`. Gives P, (1, N, h, w), and two dicts of
+    (1, N_l, N_l). Raises ValueError for layers that the network does not have, and for images that it cannot answer to.
 
     >>> P, G_p, A = targets(VGG(), torch.rand(1, 3, 32, 48), torch.rand(1, 3, 16, 16))
     >>> P.shape, A["conv1_1"].shape
