@@ -172,7 +172,7 @@ def encoded(picture: Image.Image) -> tuple[str, bytes]:
     >>> encoded(Image.new("RGB", (4, 4)))[0]
     'png'
     """
-    for quality in (None, 92, 85, 75, 60, 40):
+    for quality in (None, 85, 75, 60, 40):
         buffer = io.BytesIO()
         if quality is None:
             picture.save(buffer, "png", optimize=True)
