@@ -38,7 +38,7 @@ lab: $(READY)  ## open the course in JupyterLab
 	$(BIN)/jupyter lab notebooks
 
 notebooks: $(READY)  ## run the course and write its outputs into the notebooks
-	$(BIN)/python notebooks/make.py
+	$(BIN)/python tools/make_notebooks.py
 
 voila: $(READY)  ## serve approach 1 as an app without code
 	$(BIN)/voila notebooks/05_approach_1.ipynb

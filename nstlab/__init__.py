@@ -2,35 +2,86 @@
 
     image files  ->  VGG responses  ->  losses  ->  objective  ->  stream of steps  ->  pastiche
 
-`images`, `vgg`, `losses`, `laplacian`, `objective`, `optimize`, `transfer` and `photorealism` tell that story, in this
-order; the other modules are what these are made of. `plots` and `widgets` only look on.
+`textbook` tells the whole story on one page. The pages `images`, `vgg`, `losses`, `laplacian`, `terms`, `objective`,
+`optimizers`, `coarse_to_fine`, `runs`, `transfer` and `photorealism` tell it in this order, each with what stands
+before it. `engine` makes it fast; `files` and `numerics` are what the pages stand on; `notebook` and `course` look on.
 """
 
-from nstlab.images import ImageError, load_image, samples, save_image
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from nstlab.images import ImageError, load_image, resize, samples, save_image, to_pil
 from nstlab.laplacian import MattingLaplacian
-from nstlab.losses import content_loss, gram_matrix, style_loss
-from nstlab.objective import Objective
-from nstlab.optimize import DivergenceError, Result, optimize
-from nstlab.photorealism import photorealize
-from nstlab.style_transfer import style_transfer_objective
-from nstlab.transfer import stylize
-from nstlab.vgg import VGG
+from nstlab.losses import content_loss, equal_weights, gram_matrix, layer_style_loss, mean_gram_matrix, style_loss
+from nstlab.numerics.devices import default_device
+from nstlab.objective import Objective, targets
+from nstlab.optimizers import Descent
+from nstlab.photorealism import photorealize, photorealize_run
+from nstlab.runs import DivergenceError, Result, Run, optimize
+from nstlab.terms import ContentTerm, PhotorealismTerm, StyleTerm, Term, relative_weights
+from nstlab.textbook import CONTENT_LAYER, STYLE_LAYERS
+from nstlab.transfer import style_transfer_objective, stylize, stylize_run
+from nstlab.vgg import VGG, mean_responses
+
+if TYPE_CHECKING:
+    from nstlab.course import profile
+    from nstlab.notebook import compare, show
 
 __all__ = [
+    "CONTENT_LAYER",
+    "STYLE_LAYERS",
     "VGG",
+    "ContentTerm",
+    "Descent",
     "DivergenceError",
     "ImageError",
     "MattingLaplacian",
     "Objective",
+    "PhotorealismTerm",
     "Result",
+    "Run",
+    "StyleTerm",
+    "Term",
+    "compare",
     "content_loss",
+    "default_device",
+    "equal_weights",
     "gram_matrix",
+    "layer_style_loss",
     "load_image",
+    "mean_gram_matrix",
+    "mean_responses",
     "optimize",
     "photorealize",
+    "photorealize_run",
+    "profile",
+    "relative_weights",
+    "resize",
     "samples",
     "save_image",
+    "show",
     "style_loss",
     "style_transfer_objective",
     "stylize",
+    "stylize_run",
+    "targets",
+    "to_pil",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """`compare`, `show` and `profile` are imported when they are first used: Matplotlib takes half a second."""
+    if name in ("compare", "show"):
+        from nstlab import notebook
+
+        return getattr(notebook, name)
+    if name == "profile":
+        from nstlab.course import profile
+
+        return profile
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

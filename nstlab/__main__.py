@@ -6,7 +6,7 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
@@ -14,19 +14,19 @@ from typing import NoReturn
 from torch import Tensor
 from tqdm import tqdm
 
-from nstlab.filters import CONVOLUTIONS, WeightsError
-from nstlab.history import Record, Step, save_losses
+from nstlab.coarse_to_fine import NAMED_STARTS, OPTIMIZERS
+from nstlab.files.architecture import CONVOLUTIONS
+from nstlab.files.filter_files import WeightsError
 from nstlab.images import WRITERS, ImageError, load_image, samples, save_image
-from nstlab.machine import PRECISIONS, checked_device, checked_precision, default_device
-from nstlab.memory import run_memory
-from nstlab.objective import Objective
-from nstlab.optimize import NAMED_STARTS, OPTIMIZERS, DivergenceError, Run, finish
+from nstlab.losses import equal_weights
+from nstlab.notebook.figures import figure_formats, plot_losses, save_figure, save_losses
+from nstlab.objective import Objective, engine, targets
 from nstlab.photorealism import STEPS, WEIGHT, photorealize_run
-from nstlab.plots import figure_formats, plot_losses, save_figure
-from nstlab.pooling import POOLINGS
-from nstlab.style_transfer import CONTENT_WEIGHT
-from nstlab.transfer import stylize_run
-from nstlab.vgg import VGG
+from nstlab.runs import DivergenceError, Record, Run, Step
+from nstlab.terms import relative_weights
+from nstlab.textbook import CONTENT_LAYER, STYLE_LAYERS
+from nstlab.transfer import CONTENT_WEIGHT, stylize_run
+from nstlab.vgg import POOLINGS, VGG
 
 INPUTS = ("content", "style", "pastiche", "start", "weights")  # options that may name a file
 
@@ -62,8 +62,7 @@ def parser() -> argparse.ArgumentParser:
     add("--network", choices=CONVOLUTIONS, default="vgg19", help="(%(default)s)")
     add("--weights", metavar="PATH", help="a local file of the network's filters, .pth or .safetensors")
     add("--pooling", choices=POOLINGS, default="avg", help="(%(default)s)")
-    add("--precision", choices=("auto", *PRECISIONS), default="auto", help="of the network (%(default)s)")
-    add("--compiled", action="store_true", help="compile the network for every size first, which may pay on a GPU")
+    add("--precision", default="auto", help="of the network: float32, bfloat16, float16 or auto (%(default)s)")
     add(
         "--tile",
         metavar="PIXELS",
@@ -116,15 +115,7 @@ def stylize_from(options: argparse.Namespace) -> Run:
     start = options.start
     if start not in NAMED_STARTS:
         start = load_image(start)
-    place = checked_device(options.device) if options.device else default_device()
-    precision = checked_precision(options.precision, place)
-    network = VGG(
-        options.network,
-        pooling=options.pooling,
-        weights=options.weights,
-        precision=precision,
-        compiled=options.compiled,
-    )
+    network = VGG(options.network, pooling=options.pooling, weights=options.weights)
     return stylize_run(
         options.content,
         options.style,
@@ -141,6 +132,7 @@ def stylize_from(options: argparse.Namespace) -> Run:
         seed=options.seed,
         device=options.device,
         tile="auto" if options.tile is None else options.tile,
+        precision=options.precision,
     )
 
 
@@ -183,7 +175,7 @@ def check_outputs(options: argparse.Namespace) -> None:
             raise ValueError(f"{option} {path}: nothing can be written into {folder}; name another folder.")
 
 
-def watch(bar: tqdm, step: Step) -> None:
+def move(bar: tqdm, step: Step) -> None:
     """Move the progress bar; the start, epoch 0, is no step."""
     bar.set_postfix_str(", ".join(f"{name} {loss:.3g}" for name, loss in step.losses.items()), refresh=False)
     bar.set_description_str(f"{max(step.size)} px", refresh=False)
@@ -192,28 +184,42 @@ def watch(bar: tqdm, step: Step) -> None:
 
 
 def description(objective: Objective) -> str:
-    """How the network is computed and what that will take, said before the run; nothing where there is no network."""
-    if objective.vgg is None:
+    """How the network is computed and how much memory that takes; nothing if there is no network or no engine."""
+    fast = engine()
+    if objective.vgg is None or fast is None:
         return ""
-    size, parts = f"{objective.size[1]} x {objective.size[0]} px", len(objective.tiles)
-    where = f"{objective.vgg.network} in {objective.vgg.precision} on {objective.device}"
-    memory = run_memory(objective.vgg, objective.layers, objective.size, objective.tile)
-    return f"{where}, {size} {f'in {parts} parts' if parts > 1 else 'at once'}: about {memory / 1e6:,.0f} MB of memory"
+    plan, size = fast.plan(objective), f"{objective.size[1]} x {objective.size[0]} px"
+    parts = f"in {len(plan.tiles)} tiles" if len(plan.tiles) > 1 else "at once"
+    where = f"{objective.vgg.network} in {plan.precision} on {objective.device}"
+    memory = fast.run_memory(objective.vgg, objective.layers, objective.size, plan.tile, plan.precision)
+    return f"{where}, {size} {parts}: about {memory / 1e6:,.0f} MB of memory"
 
 
-def carry_out(options: argparse.Namespace) -> int:
+def factors(objective: Objective) -> str:
+    """What a content_weight of 1 and a style_weight of 1 are as alpha and beta of equation 4 as printed."""
+    assert objective.vgg is not None
+    images = (objective.images["content"], objective.images["style"])
+    w_l = equal_weights(STYLE_LAYERS)
+    alpha, w = relative_weights(*targets(objective.vgg, *images, CONTENT_LAYER, STYLE_LAYERS, objective.tile), w_l)
+    of_style = ", ".join(f"{layer} {w[layer] / w_l[layer]:.3g}" for layer in w)
+    return f"in relative units, content_weight 1 is alpha = {alpha:.3g}; style_weight 1 is beta by layer = {of_style}"
+
+
+def carry_out(options: argparse.Namespace, watch: Callable[[tqdm, Step], None]) -> int:
     """Run, save what came of it, say what was written. Gives the exit code."""
     check_outputs(options)
     run: Run = options.run(options)
     plan = description(run.objectives[-1])
     if plan:
         print(plan)
+    if getattr(options, "exact", False):
+        print(factors(run.objectives[-1]))
     code = 0
     image: Tensor | None
     diverged: DivergenceError | None = None
     with tqdm(total=run.steps, unit="epoch") as bar:
         try:
-            result = finish(run, lambda step: watch(bar, step))
+            result = run.finish(lambda step: watch(bar, step))
             image, history, code = result.image, result.history, 130 if result.interrupted else 0
         except DivergenceError as error:
             image, history, code, diverged = error.image, error.history, 1, error
@@ -248,14 +254,17 @@ def undisturbed() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Carry out one command. Gives 0, 1 after a divergence, 2 for bad input, 130 after Ctrl-C."""
+def main(arguments: Sequence[str] | None = None, watch: Callable[[tqdm, Step], None] = move) -> int:
+    """Carry out one command; `watch` is called with the progress bar and every step.
+
+    Gives 0, 1 after a divergence, 2 for bad input, 130 after Ctrl-C.
+    """
     options = parser().parse_args(arguments)
     try:
         if options.command == "samples":
             print("\n".join(map(str, samples())))
             return 0
-        return carry_out(options)
+        return carry_out(options, watch)
     except (ImageError, WeightsError, ValueError, OSError) as error:
         print(f"nstlab: {error}", file=sys.stderr)
         return 2

@@ -2,7 +2,7 @@
 
 [2] is Luan, Paris, Shechtman, Bala, "Deep Photo Style Transfer", arXiv 1703.07511, 2017. The matrix M_I in it is the
 Matting Laplacian of Levin, Lischinski, Weiss, "A Closed-Form Solution to Natural Image Matting", IEEE TPAMI 30 (2),
-2008. `stencil` computes its entries, `krylov` its largest eigenvalue and the solution of its linear systems.
+2008. `numerics` holds the algorithms: its entries, its products, its largest eigenvalue, its linear systems.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from nstlab.krylov import ConjugateGradients, Iterate, largest_eigenvalue
-from nstlab.once import differentiable_once
-from nstlab.stencil import OFFSETS, apply_stencil, levin_stencil
+from nstlab.numerics.conjugate_gradients import ConjugateGradients, Iterate
+from nstlab.numerics.lanczos import largest_eigenvalue
+from nstlab.numerics.products import Energy, Product
+from nstlab.numerics.stencil import levin_stencil, sparse_matrix
 
 
 class MattingLaplacian:
@@ -71,10 +71,11 @@ class MattingLaplacian:
         tensor(0.)
         """
         self.check(x, "M @ x")
-        return Product.apply(x, self.planes)
+        Mx: Tensor = Product.apply(x, self.planes)
+        return Mx
 
     def energy(self, x: Tensor) -> Tensor:
-        """Equation 5, section 3 of [2]; differentiable (once), with respect to x_c it is 2 M x_c.
+        """Equation 5, section 3 of [2]; differentiable, with the gradient 2 M x_c.
 
             L_m = sum_c x_c^T M x_c
 
@@ -87,7 +88,8 @@ class MattingLaplacian:
         True
         """
         self.check(x, "M.energy(x)")
-        return Energy.apply(x, self.planes)
+        energy: Tensor = Energy.apply(x, self.planes)[0]
+        return energy
 
     def largest_eigenvalue(self) -> float:
         """The largest eigenvalue of M, approached from below to 1 %; at most 9.
@@ -109,22 +111,7 @@ class MattingLaplacian:
         >>> MattingLaplacian(torch.zeros(1, 3, 3, 3)).to_sparse().to_dense()[0, :4] * 9
         tensor([ 8., -1., -1., -1.])
         """
-        planes = self.planes.cpu()
-        H, W = planes.shape[1:]
-        pixels = torch.arange(H * W).view(H, W)
-        rows, columns, entries = [pixels.flatten()], [pixels.flatten()], [planes[0].flatten()]
-        for plane, (dy, dx) in zip(planes[1:], OFFSETS, strict=True):
-            inside = (slice(0, H - dy), slice(max(0, -dx), W - max(0, dx)))
-            here = pixels[inside].flatten()
-            there = here + dy * W + dx
-            rows += [here, there]
-            columns += [there, here]
-            entries += [plane[inside].flatten()] * 2
-        indices = torch.stack([torch.cat(rows), torch.cat(columns)])
-        matrix = torch.sparse_coo_tensor(indices, torch.cat(entries), (H * W, H * W), check_invariants=False)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
-            return matrix.to_sparse_csr()
+        return sparse_matrix(self.planes.cpu())
 
     def solve(self, x: Tensor, weight: float, residual: float = 1e-3, max_iterations: int = 1000) -> Tensor:
         """The photorealistic image next to x: the exact minimizer y of
@@ -191,36 +178,6 @@ class MattingLaplacian:
                 f"{operation}: x is {x.dtype} on {x.device}, M is {self.planes.dtype} on {self.planes.device}. "
                 f"Use x.to(M.planes), or build M from an image on x's device, with dtype={x.dtype}."
             )
-
-
-class Product(torch.autograd.Function):
-    """M x; as M is symmetric, the gradient goes back through M, too."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, planes: Tensor) -> Tensor:
-        ctx.planes = planes
-        return apply_stencil(planes, x[0])[None]
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        return Product.apply(grad, ctx.planes), None
-
-
-class Energy(torch.autograd.Function):
-    """sum_c x_c^T M x_c, with the derivative 2 M x_c: M x is computed once for both."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, planes: Tensor) -> Tensor:
-        Mx = apply_stencil(planes, x[0])[None]
-        ctx.save_for_backward(Mx)
-        accurate = x.dtype if x.device.type == "mps" else torch.float64
-        return (x * Mx).sum(dtype=accurate).to(x.dtype)
-
-    @staticmethod
-    @differentiable_once
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        (Mx,) = ctx.saved_tensors
-        return 2 * grad * Mx, None
 
 
 def check_content(image: Tensor) -> None:

@@ -1,44 +1,24 @@
-"""What the pastiche is asked to be, all of it, as named and weighted terms of one image."""
+"""Equation 4 of [1] and equation 6 of [2]: named terms of one image, weighted and summed, and their gradient."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from types import ModuleType
 
 import torch
 from torch import Tensor
 
 from nstlab.images import without_color
-from nstlab.tiles import Tile, halo, tiles, whole
+from nstlab.losses import mean_gram_matrix
+from nstlab.terms import Loss
 from nstlab.vgg import VGG
 
 
 @dataclass(frozen=True)
-class Term:
-    """One loss: a function of the image and of its responses at some layers, which gives a scalar."""
-
-    loss: Callable[[Tensor, dict[str, Tensor]], Tensor]
-    layers: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class SumTerm:
-    """One loss that wants of each layer nothing but a sum over places, so that it can be had part by part.
-
-        L = loss({l: sum_t part(l, F_lt, t)})
-
-    part: from a layer, its responses in a tile and the tile to a tensor; loss: from the sums of these over all tiles,
-    by layer, to a scalar.
-    """
-
-    part: Callable[[str, Tensor, Tile], Tensor]
-    loss: Callable[[dict[str, Tensor]], Tensor]
-    layers: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class Point:
-    """An image and everything an optimizer knows of it: raw losses by name, the weighted total, its gradient."""
+    """An image and what an optimizer knows about it: losses by name, unweighted; the weighted total; its gradient."""
 
     image: Tensor
     losses: dict[str, float]
@@ -48,17 +28,22 @@ class Point:
 
 
 class Objective:
-    """The weighted sum of named terms, which has the form of equation 4 of [1] and of equation 6 of [2].
+    """The weighted sum of named terms.
 
         L = sum_name weight_name L_name
 
-    terms: by name. weights: by name, a plain dict that may be changed between two calls. vgg: the network that answers
-    for the terms which name layers. images: what "content", "style" stand for where a run starts from one of them.
-    size: (H, W) of the image that is optimized. tile: longest side in pixels of the parts that `at` takes one by one;
-    None: the whole image at once. details: an image of that size; what comes from a coarser stage gets its details.
-    gray: only gray images are looked for, so that `at` answers with the same gradient for each color, their mean.
+    terms: by name, each as in `terms`; a term that needs no layer may be a plain function of (image, F).
+    weights: by name, a dict that may be changed between two evaluations.
+    size: (H, W) of the image that is optimized. vgg: the network, needed if a term names layers.
+    images: what the starts "content" and "style" stand for. details: an image of this size, whose fine details are
+        added to an image that comes from a smaller size.
+    gray: only gray images are searched, so that the gradient is the same for every color, their mean.
+    tile, precision: how `at` computes, see `nstlab.engine`; the result does not depend on them except for rounding.
 
-    >>> distance = Term(lambda image, responses: (image - 0.5).square().sum())
+    Raises ValueError if terms and weights have different names, or if the network is missing.
+
+    >>> def distance(image, F):
+    ...     return (image - 0.5).square().sum()
     >>> objective = Objective({"distance": distance}, {"distance": 2.0}, size=(1, 1))
     >>> objective(torch.ones(1, 3, 1, 1))
     ({'distance': tensor(0.7500)}, tensor(1.5000))
@@ -66,98 +51,115 @@ class Objective:
 
     def __init__(
         self,
-        terms: Mapping[str, Term | SumTerm],
+        terms: Mapping[str, Loss],
         weights: Mapping[str, float],
         size: tuple[int, int],
         vgg: VGG | None = None,
         images: Mapping[str, Tensor] | None = None,
-        tile: int | None = None,
         details: Tensor | None = None,
         gray: bool = False,
+        tile: int | str | None = None,
+        precision: str = "float32",
     ):
         if not terms or set(terms) != set(weights):
             raise ValueError(f"Objective needs one weight for each term: terms={list(terms)}, weights={list(weights)}.")
         self.terms, self.weights, self.size = dict(terms), dict(weights), size
-        self.vgg, self.images, self.tile = vgg, dict(images or {}), tile
-        self.details, self.gray = details, gray
-        self.layers = {layer for term in terms.values() for layer in term.layers}
+        self.vgg, self.images, self.details, self.gray = vgg, dict(images or {}), details, gray
+        self.tile, self.precision = tile, precision
+        self.layers = {layer for term in terms.values() for layer in layers_of(term)}
         if self.layers and vgg is None:
             raise ValueError(f"Objective: the terms name the layers {', '.join(sorted(self.layers))}; give vgg=VGG().")
         self.device = next((x.device for x in self.images.values()), torch.device("cpu"))
-        self.tiles = tiles(size, tile, halo(vgg, self.layers)) if vgg and self.layers else [whole(size)]
-        undivided = [name for name, term in terms.items() if isinstance(term, Term) and term.layers]
-        if len(self.tiles) > 1 and undivided:
-            raise ValueError(f"tile={tile}: {', '.join(undivided)} is no SumTerm, and needs the whole image at once.")
 
     def __call__(self, image: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-        """The raw losses by name and their weighted total, for an image (1, 3, H, W), all of it at once."""
-        return self.weighed(image, self.read(image, whole((image.shape[2], image.shape[3]))))
+        """The unweighted losses by name and their weighted total, for an image (1, 3, H, W)."""
+        F = self.vgg(image, self.layers) if self.vgg and self.layers else {}
+        losses = {name: term(image, F) for name, term in self.terms.items()}
+        return losses, self.weighted_sum(losses)
+
+    def weighted_sum(self, losses: Mapping[str, Tensor]) -> Tensor:
+        """The total of these losses."""
+        return torch.stack([self.weights[name] * loss for name, loss in losses.items()]).sum()
+
+    def textbook(self, image: Tensor) -> Point:
+        """Losses and gradient at an image, by autograd through this page, `losses` and `vgg`."""
+        return self.point(image, by_autograd)
+
+    def at(self, image: Tensor) -> Point:
+        """Losses and gradient at an image, by the engine if there is one: the same numbers sooner, in less memory."""
+        fast = engine()
+        return self.point(image, fast.evaluate if fast else by_autograd)
 
     @torch.enable_grad()
-    def at(self, image: Tensor) -> Point:
-        """Losses and gradient at an image."""
+    def point(self, image: Tensor, evaluate: Evaluate) -> Point:
+        """What one of the two ways of evaluating gives, as numbers; one wait for the device."""
         if torch.is_inference_mode_enabled():
             raise ValueError("Objective.at: there are no derivatives in torch.inference_mode; leave it for the run.")
-        x = image.detach().requires_grad_()
-        if len(self.tiles) == 1:
-            losses, total = self(x)
-            (gradient,) = torch.autograd.grad(total, x)
-        else:
-            losses, total, gradient = self.tile_by_tile(x)
-        if self.gray:
-            gradient = without_color(gradient)
-        numbers = torch.stack([total, *losses.values()]).detach().tolist()  # one wait for the device, not one a loss
-        return Point(x.detach(), dict(zip(losses, numbers[1:], strict=True)), dict(self.weights), numbers[0], gradient)
-
-    def tile_by_tile(self, x: Tensor) -> tuple[dict[str, Tensor], Tensor, Tensor]:
-        """Losses, total and gradient in the memory of one tile: the sums first, then the way back through each tile.
-
-        L = f(sum_t s_t(x)),    dL/dx = sum_t (ds_t/dx)^T f'(sum_t s_t)
-        """
-
-        def look(tile: Tile) -> tuple[Tensor, dict[tuple[str, str], Tensor]]:
-            seen = tile.look(x).detach().requires_grad_()
-            return seen, self.read(seen, tile)
-
-        def go_back(tile: Tile, seen: Tensor, parts: dict[tuple[str, str], Tensor]) -> None:
-            tile.look(gradient).add_(torch.autograd.grad(list(parts.values()), seen, slopes)[0])
-
-        *others, last = self.tiles
-        with torch.no_grad():
-            before = [self.read(tile.look(x), tile) for tile in others]
-        seen, parts = look(last)  # with its way back, so that one tile is looked at only once
-        sums = {key: sum((b[key] for b in before), s.detach()).requires_grad_() for key, s in parts.items()}
-        losses, total = self.weighed(x, sums)
-        directly, *slopes = torch.autograd.grad(total, [x, *sums.values()], materialize_grads=True)
-        gradient = directly.detach()  # zeros that autograd made up may want a gradient themselves
-        go_back(last, seen, parts)
-        del seen, parts
-        for tile in others:
-            go_back(tile, *look(tile))
-        return losses, total, gradient
-
-    def read(self, seen: Tensor, tile: Tile) -> dict[tuple[str, str], Tensor]:
-        """What each term wants of each of its layers, by term and layer: its part of the sum, or all responses."""
-
-        def reader(name: str, layer: str) -> Callable[[Tensor], Tensor]:
-            term = self.terms[name]
-            return (lambda F: term.part(layer, F, tile)) if isinstance(term, SumTerm) else unchanged
-
-        keys = [(name, layer) for name, term in self.terms.items() for layer in term.layers]
-        if self.vgg is None or not keys:
-            return {}
-        readers = [(layer, reader(name, layer)) for name, layer in keys]
-        return dict(zip(keys, self.vgg.read(seen, readers, tile.inside), strict=True))
-
-    def weighed(self, image: Tensor, read: dict[tuple[str, str], Tensor]) -> tuple[dict[str, Tensor], Tensor]:
-        """The raw losses by name and their weighted total."""
-        losses = {}
-        for name, term in self.terms.items():
-            of_term = {layer: tensor for (owner, layer), tensor in read.items() if owner == name}
-            losses[name] = term.loss(of_term) if isinstance(term, SumTerm) else term.loss(image, of_term)
-        return losses, torch.stack([self.weights[name] * loss for name, loss in losses.items()]).sum()
+        losses, total, gradient = evaluate(self, image.detach())
+        numbers = torch.stack([total, *losses.values()]).detach().tolist()
+        gradient = without_color(gradient) if self.gray else gradient
+        return Point(
+            image.detach(), dict(zip(losses, numbers[1:], strict=True)), dict(self.weights), numbers[0], gradient
+        )
 
 
-def unchanged(F: Tensor) -> Tensor:
-    """The reader of a term that wants all responses."""
-    return F
+Evaluate = Callable[[Objective, Tensor], tuple[dict[str, Tensor], Tensor, Tensor]]  # losses, total, gradient
+
+
+def by_autograd(objective: Objective, image: Tensor) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+    """Losses, total and gradient, by autograd."""
+    x = image.requires_grad_()
+    losses, total = objective(x)
+    (gradient,) = torch.autograd.grad(total, x)
+    return losses, total, gradient
+
+
+def layers_of(term: Loss) -> tuple[str, ...]:
+    """The layers that a term names; a plain function names none."""
+    layers: tuple[str, ...] = getattr(term, "layers", ())
+    return layers
+
+
+def engine() -> ModuleType | None:
+    """`nstlab.engine`, which is imported here because it knows this page; None where NSTLAB_ENGINE=plain asks for
+    autograd alone, or where the folder was deleted."""
+    if os.environ.get("NSTLAB_ENGINE") == "plain":
+        return None
+    try:
+        import nstlab.engine
+    except ModuleNotFoundError:
+        return None
+    return nstlab.engine
+
+
+@torch.no_grad()
+def targets(
+    vgg: VGG,
+    content: Tensor,
+    style: Tensor,
+    content_layer: str,
+    style_layers: Iterable[str],
+    tile: int | str | None = None,
+    precision: str = "float32",
+) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
+    """What the pastiche is compared with: P of equation 1, and by layer the Gram matrices per place of the content
+    image and of the style image, A of equation 3.
+
+    content, style: (1, 3, H, W). tile, precision: as in `Objective`. Gives P, (1, N, h, w), and two dicts of
+    (1, N_l, N_l). Raises ValueError for layers that the network does not have, and for images that are too small.
+
+    >>> P, G_p, A = targets(VGG(), torch.rand(1, 3, 32, 48), torch.rand(1, 3, 16, 16), "conv4_2", ["conv1_1"])
+    >>> P.shape, A["conv1_1"].shape
+    (torch.Size([1, 512, 4, 6]), torch.Size([1, 64, 64]))
+    """
+    vgg.check_image(content, vgg.down_to([content_layer, *style_layers])[-1])  # the pastiche has its size
+    vgg.check_image(style, vgg.down_to(style_layers)[-1])
+    fast = engine()
+    if fast:
+        found: tuple[Tensor, dict[str, Tensor], dict[str, Tensor]] = fast.targets(
+            vgg, content, style, content_layer, style_layers, tile, precision
+        )
+        return found
+    of_content, of_style = vgg(content, {content_layer, *style_layers}), vgg(style, style_layers)
+    G_p, A = ({layer: mean_gram_matrix(F[layer]) for layer in style_layers} for F in (of_content, of_style))
+    return of_content[content_layer], G_p, A

@@ -15,12 +15,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from nstlab.numerics.color_curvature import color_scale, over_colors, recolored
 from nstlab.objective import Objective, Point
 
 FIRST_MOVE = 0.02  # root mean square of the first step in pixel values, [0, 1]: 5 of 255 gray levels, visible
 SUFFICIENT_DECREASE, CURVATURE = 1e-4, 0.9  # Nocedal and Wright, "Numerical Optimization", section 3.1
 MEMORY = 10  # pairs that L-BFGS remembers; 20 or 40 save three evaluations of a hundred, and double the memory
-LITTLE = 1e-3  # of all movement: what every color is taken to have moved at least
 TRIALS = 12  # step lengths that one line search tries
 
 
@@ -175,44 +175,6 @@ class Descent(Optimizer):
 
     def step(self, point: Point) -> Point:
         return self.objective.at(point.image - self.rate * point.gradient)
-
-
-def over_colors(a: Tensor, b: Tensor) -> Tensor:
-    """sum_p a_p b_p^T over the places p of two images, (1, 3, H, W): a matrix (3, 3).
-
-    >>> over_colors(torch.tensor([1.0, 2.0, 0.0]).view(1, 3, 1, 1), torch.ones(1, 3, 1, 1))
-    tensor([[1., 1., 1.],
-            [2., 2., 2.],
-            [0., 0., 0.]])
-    """
-    return a[0].flatten(1) @ b[0].flatten(1).T
-
-
-def recolored(C: Tensor, v: Tensor) -> Tensor:
-    """C v_p at every place p of v, (1, 3, H, W)."""
-    return (C @ v[0].flatten(1)).view_as(v)
-
-
-def color_scale(S: Tensor, Y: Tensor) -> Tensor:
-    """The matrix over colors, (3, 3), symmetric and positive, that takes changes of the gradient to steps.
-
-        C Y C = S,    C = Y^-1/2 (Y^1/2 S Y^1/2)^1/2 Y^-1/2
-
-    S = sum s_p s_p^T, Y = sum y_p y_p^T over pairs and places, float64. A direction in which nothing has moved counts
-    as moved a little, so that there always is an answer.
-
-    >>> color_scale(4 * torch.eye(3), torch.eye(3)).diagonal()
-    tensor([2., 2., 2.])
-    """
-    S, Y = (A + LITTLE * A.trace() * torch.eye(3).to(A) for A in (S, Y))
-    root, inverse = power(Y, 0.5), power(Y, -0.5)
-    return inverse @ power(root @ S @ root, 0.5) @ inverse
-
-
-def power(A: Tensor, exponent: float) -> Tensor:
-    """A to that power, for a symmetric positive matrix."""
-    values, vectors = torch.linalg.eigh(A)
-    return vectors * values**exponent @ vectors.T
 
 
 def dot(a: Tensor, b: Tensor) -> Tensor:

@@ -8,16 +8,15 @@ from typing import Literal
 
 from torch import Tensor
 
-from nstlab.history import Step
 from nstlab.images import ImageSource, load_image
-from nstlab.krylov import Iterate
 from nstlab.laplacian import MattingLaplacian
-from nstlab.machine import checked_device, default_device
-from nstlab.objective import Objective, Point, Term
-from nstlab.optimize import Result, Run, finish, optimize
+from nstlab.numerics.conjugate_gradients import Iterate
+from nstlab.numerics.devices import checked_device, default_device
+from nstlab.objective import Objective, Point
 from nstlab.optimizers import Descent, Optimizer
-from nstlab.style_transfer import CONTENT_WEIGHT, style_transfer_objective
-from nstlab.transfer import check_weights, network_on
+from nstlab.runs import Result, Run, Step, optimize
+from nstlab.terms import PhotorealismTerm, Term
+from nstlab.transfer import CONTENT_WEIGHT, check_weights, network_on, style_transfer_objective
 from nstlab.vgg import VGG
 
 Method = Literal["solve", "lbfgs", "descent"]
@@ -41,7 +40,7 @@ def photorealize_run(
     vgg: VGG | None = None,
     device: str | None = None,
 ) -> Run:
-    """Approach 2 as a stream of steps, to watch, pause and go on with; the arguments are `photorealize`'s."""
+    """`photorealize` as a stream of steps, to watch, pause and continue; it takes the same arguments."""
     if method not in STEPS:
         raise ValueError(f"method={method!r} is not known; choose one of {', '.join(STEPS)}.")
     check_weights(weight=weight, content_weight=content_weight, style_weight=style_weight)
@@ -59,15 +58,17 @@ def photorealize_run(
     n = STEPS[method] if steps is None else steps
     if style is not None:
         S, network = load_image(style, max(I.shape[2:])).to(place), network_on(place, vgg)
-        equation_6 = style_transfer_objective(network, I, S, content_weight, style_weight, photorealism_weight=weight)
+        equation_6 = style_transfer_objective(
+            network, I, S, content_weight, style_weight, photorealism_weight=weight, precision="auto"
+        )
         return optimize(equation_6, x, n)
     M = MattingLaplacian(I)
     if method == "descent":
         return descent_run(M, x, weight, n, step)
     objective = Objective(
         {
-            "photorealism": Term(lambda y, _: M.energy(y)),
-            "distance": Term(lambda y, _: (y - x).square().sum()),
+            "photorealism": PhotorealismTerm(M),
+            "distance": Term(lambda y, F: (y - x).square().sum()),
         },
         {"photorealism": weight, "distance": 1.0},
         size=(x.shape[2], x.shape[3]),
@@ -113,9 +114,7 @@ def descent_run(M: MattingLaplacian, x: Tensor, weight: float, steps: int, step:
 
     Stable exactly where step < 1 / (lambda x largest eigenvalue of M); without a `step` it takes SAFETY times that.
     """
-    objective = Objective(
-        {"photorealism": Term(lambda y, _: M.energy(y))}, {"photorealism": weight}, (x.shape[2], x.shape[3])
-    )
+    objective = Objective({"photorealism": PhotorealismTerm(M)}, {"photorealism": weight}, (x.shape[2], x.shape[3]))
     stable = 1 / max(weight * M.largest_eigenvalue(), 1e-30)
     rate = SAFETY * stable if step is None else step
     blame = (
@@ -126,7 +125,19 @@ def descent_run(M: MattingLaplacian, x: Tensor, weight: float, steps: int, step:
 
 
 def photorealize(
-    pastiche: ImageSource, content: ImageSource, watch: Callable[[Step], object] | None = None, **settings: object
+    pastiche: ImageSource,
+    content: ImageSource,
+    watch: Callable[[Step], object] | None = None,
+    *,
+    weight: float = WEIGHT,
+    method: Method = "solve",
+    style: ImageSource | None = None,
+    steps: int | None = None,
+    step: float | None = None,
+    content_weight: float = CONTENT_WEIGHT,
+    style_weight: float = 1.0,
+    vgg: VGG | None = None,
+    device: str | None = None,
 ) -> Result:
     """Approach 2: the pastiche made photorealistic again, by the Matting Laplacian of the content image. Equation 5,
     [2].
@@ -150,4 +161,17 @@ def photorealize(
     >>> result.history[-1].losses["photorealism"] < result.history[0].losses["photorealism"] / 100
     True
     """
-    return finish(photorealize_run(pastiche, content, **settings), watch)  # type: ignore[arg-type]
+    run = photorealize_run(
+        pastiche,
+        content,
+        weight=weight,
+        method=method,
+        style=style,
+        steps=steps,
+        step=step,
+        content_weight=content_weight,
+        style_weight=style_weight,
+        vgg=vgg,
+        device=device,
+    )
+    return run.finish(watch)

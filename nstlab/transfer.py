@@ -1,52 +1,82 @@
-"""Approach 1 of the report, from image files to a pastiche in one call."""
+"""Approach 1 of the report, from two image files to a pastiche in one call."""
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
 
-from nstlab.filters import stride
-from nstlab.history import Step
-from nstlab.images import ImageSource, load_image, resize
+from nstlab.coarse_to_fine import Start, pyramid, shrunk
+from nstlab.images import ImageSource, is_gray, load_image, without_color
+from nstlab.laplacian import MattingLaplacian
 from nstlab.losses import equal_weights
-from nstlab.machine import checked_device, checked_precision, default_device
-from nstlab.memory import chosen_tile
-from nstlab.objective import Objective
-from nstlab.optimize import Result, Run, Start, finish, optimize
-from nstlab.style_transfer import (
-    CONTENT_LAYER,
-    CONTENT_WEIGHT,
-    STYLE_LAYERS,
-    relative_weights,
-    style_transfer_objective,
-    targets,
-)
+from nstlab.numerics.devices import checked_device, default_device
+from nstlab.objective import Objective, targets
+from nstlab.runs import Result, Run, Step, optimize
+from nstlab.terms import ContentTerm, Loss, PhotorealismTerm, StyleTerm, relative_weights
+from nstlab.textbook import CONTENT_LAYER, STYLE_LAYERS
 from nstlab.vgg import VGG
 
-COARSEST = 48  # pixels: no level of a pyramid has a shorter longer side
-ON_THE_WAY = "conv3_1"  # where coarse sizes compare content: nearer to the pixels, so each step mends more of it
-LEAN = 4.0  # times the content counts there: style that is lost comes back within a few steps at full size
-LEVELS = 4  # sizes that a run from coarse to fine goes through, each half of the next
-NARROWEST = stride(STYLE_LAYERS[-1])  # pixels: the least to which the deepest style layer answers
+CONTENT_WEIGHT = 0.04  # relative; found by looking at pastiches of several pairs, networks and sizes
+SMALL_CONTENT_LAYER = "conv3_1"  # where small sizes compare content: nearer to the pixels, so a step changes more
+SMALL_CONTENT_FACTOR = 4.0  # how much more content counts at small sizes: the style is restored quickly at full size
 
 
-def pyramid(size: int, steps: int, coarse_to_fine: bool = True) -> list[tuple[int, int]]:
-    """(longer side, steps) from the coarsest level to the finest, each twice as large as the one before.
+def style_transfer_objective(
+    vgg: VGG,
+    content: Tensor,
+    style: Tensor,
+    content_weight: float = CONTENT_WEIGHT,
+    style_weight: float = 1.0,
+    *,
+    content_layer: str = CONTENT_LAYER,
+    style_layers: Mapping[str, float] | None = None,
+    exact: bool = False,
+    photorealism_weight: float = 0.0,
+    content_factor: float = 1.0,
+    tile: int | str | None = None,
+    precision: str = "float32",
+) -> Objective:
+    """Approach 1, equation 4, and with a photorealism_weight approach 2, equation 6.
 
-    The smallest levels settle where things go and cost little, so they get more steps: twice as many at a quarter of
-    the full size, three times at an eighth. At half the size they get as many as in full, where a step buys more.
+        L = alpha L_content + beta L_style + lambda L_m
 
-    >>> pyramid(512, 30)
-    [(64, 90), (128, 60), (256, 30), (512, 30)]
-    >>> pyramid(128, 30), pyramid(512, 30, coarse_to_fine=False)
-    ([(64, 30), (128, 30)], [(512, 30)])
+    content, style: (1, 3, H, W), on the network's device; they may differ in size. style_layers: w_l by layer, by
+    default 1/5 for the five layers of [1]. The targets are computed here, once.
+    The weights are relative: `relative_weights` gives both losses a unit, so that the same weights work for every
+    network and size; photorealism_weight multiplies the mean over pixels of equation 5. exact=True takes the equations
+    as printed: the three weights are alpha, beta and lambda. content_factor multiplies the content loss.
+    tile, precision: as in `stylize`.
+
+    If content and style are both gray, only gray images are searched: the losses hardly determine color.
+
+    Raises ValueError for layers that the network does not have, and for images that are too small.
+
+    >>> content, style = (load_image(name, size=64) for name in ("red_panda", "great_wave"))
+    >>> objective = style_transfer_objective(VGG(), content, style)
+    >>> {name: round(loss.item(), 2) for name, loss in objective(content)[0].items()}
+    {'content': 0.0, 'style': 1.0}
     """
-    levels = [(size >> k, max(1, k) * steps) for k in range(LEVELS if coarse_to_fine else 1)]
-    return [level for level in reversed(levels) if level[0] >= COARSEST or level[0] == size]
+    w_l = equal_weights(STYLE_LAYERS) if style_layers is None else style_layers
+    if not isinstance(w_l, Mapping):
+        raise ValueError(f"style_layers={w_l!r} must be w_l by layer; `equal_weights(layers)` makes such a dict.")
+    P, G_p, A = targets(vgg, content, style, content_layer, w_l, tile, precision)
+    alpha, w = (1.0, dict(w_l)) if exact else relative_weights(P, G_p, A, w_l)
+    size = (content.shape[2], content.shape[3])
+    terms: dict[str, Loss] = {
+        "content": ContentTerm(content_layer, P, content_factor * alpha),
+        "style": StyleTerm(A, w),
+    }
+    weights = {"content": content_weight, "style": style_weight}
+    if photorealism_weight:
+        terms["photorealism"] = PhotorealismTerm(MattingLaplacian(content), 1 if exact else size[0] * size[1])
+        weights["photorealism"] = photorealism_weight
+    gray = is_gray(content) and is_gray(style)
+    details = without_color(content) if gray else content
+    return Objective(terms, weights, size, vgg, {"content": content, "style": style}, details, gray, tile, precision)
 
 
 def stylize_run(
@@ -65,41 +95,32 @@ def stylize_run(
     coarse_to_fine: bool = True,
     seed: int = 0,
     device: str | None = None,
-    tile: int | Literal["auto"] | None = "auto",
+    tile: int | str | None = "auto",
+    precision: str = "auto",
 ) -> Run:
-    """Approach 1 as a stream of steps, to watch, pause and go on with; the arguments are `stylize`'s."""
+    """`stylize` as a stream of steps, to watch, pause and continue; it takes the same arguments."""
     check_weights(content_weight=content_weight, style_weight=style_weight, photorealism_weight=photorealism_weight)
     place = checked_device(device) if device else default_device()
     network = network_on(place, vgg)
     P, S = load_image(content, size).to(place), load_image(style, size).to(place)
-    if tile == "auto":
-        tile = chosen_tile(network, (CONTENT_LAYER, *STYLE_LAYERS), (P.shape[2], P.shape[3]), place)
-
     levels = pyramid(max(P.shape[2:]), steps, coarse_to_fine)
-    full = levels[-1][0]
 
     def objective(longer_side: int) -> Objective:
-        content_layer, emphasis = (CONTENT_LAYER, 1.0) if longer_side == full or exact else (ON_THE_WAY, LEAN)
+        small = longer_side < levels[-1][0] and not exact
         return style_transfer_objective(
             network,
             shrunk(P, longer_side),
             shrunk(S, longer_side),
             content_weight,
             style_weight,
-            content_layer=content_layer,
+            content_layer=SMALL_CONTENT_LAYER if small else CONTENT_LAYER,
             photorealism_weight=photorealism_weight,
             exact=exact,
-            emphasis=emphasis,
+            content_factor=SMALL_CONTENT_FACTOR if small else 1.0,
             tile=tile,
+            precision=precision,
         )
 
-    if exact:
-        alpha, w = relative_weights(*targets(network, P, S, tile=tile), equal_weights(STYLE_LAYERS))
-        of_style = ", ".join(f"{layer} {style_weight / (5 * w[layer]):.3g}" for layer in w)
-        print(
-            f"equation 4 as printed: alpha = {content_weight:g} is a content_weight of {content_weight / alpha:.3g}; "
-            f"beta = {style_weight:g} is a style_weight of {of_style}"
-        )
     return optimize([(objective(side), n) for side, n in levels], start, optimizer=optimizer, seed=seed)
 
 
@@ -107,60 +128,84 @@ def stylize(
     content: ImageSource,
     style: ImageSource,
     watch: Callable[[Step], object] | None = None,
-    **settings: object,
+    *,
+    size: int = 512,
+    steps: int = 20,
+    content_weight: float = CONTENT_WEIGHT,
+    style_weight: float = 1.0,
+    photorealism_weight: float = 0.0,
+    exact: bool = False,
+    vgg: VGG | None = None,
+    start: Start = "noise",
+    optimizer: str = "lbfgs",
+    coarse_to_fine: bool = True,
+    seed: int = 0,
+    device: str | None = None,
+    tile: int | str | None = "auto",
+    precision: str = "auto",
 ) -> Result:
-    """Approach 1: the content image's things, painted as the style image is. Equation 4, section 2 of [1].
+    """Approach 1: the things in the content image, painted like the style image. Equation 4, section 2 of [1].
 
         L = alpha L_content + beta L_style
 
-    content, style: whatever `load_image` takes. watch: is called with every `Step`. The settings, by name:
+    content, style: whatever `load_image` takes. watch: is called with every `Step`.
 
-    size: bound of the longer side in pixels, of both images; they may differ in shape.
-    steps: optimizer steps at full size; the coarsest sizes get more, see `pyramid`. coarse_to_fine=False: one size.
-    content_weight, style_weight: weights of both losses in units of their own, see `relative_weights`: content 1 means
-        that nothing of it is left, style 1 that the pastiche is no nearer to the style than the content image is.
-        Coarse sizes compare the content at conv3_1, and it counts 4 times there; with exact=True at conv4_2, and once.
+    size: limit of the longer side in pixels, for both images; they may differ in shape.
+    steps: optimizer steps at full size; small sizes get more, see `pyramid`. coarse_to_fine=False: one size only.
+    content_weight, style_weight: weights of both losses in units of their own, see `relative_weights`: a content loss
+        of 1 means that nothing of the content is left, a style loss of 1 that the pastiche is no nearer to the style
+        than the content image is. Small sizes compare the content at conv3_1, and it counts 4 times there.
     photorealism_weight: weight of the mean over pixels of equation 5: equation 6 from the start. 0 leaves it out.
-    exact: take the weights as alpha, beta and lambda of the equations as printed, and print the factors.
-    vgg: a `VGG`, by default VGG-19 with average pooling and precision="auto". optimizer: "lbfgs" or "adam".
+    exact: take the weights as alpha, beta and lambda of the equations as printed, at every size.
+    vgg: a `VGG`, by default VGG-19 with average pooling. optimizer: "lbfgs" or "adam".
     start: "noise", "content", "style" or an image; seed: of the noise.
     device: by default NSTLAB_DEVICE, else cuda, mps, cpu.
-    tile: longest side in pixels of the parts that the network looks at one by one, a multiple of 16: the same losses
-        and gradient in less memory and more time; None: all at once; "auto": the largest that fits into free memory.
+    tile: longest side in pixels, a multiple of 16, of the parts that are evaluated one by one: the same losses and
+        gradient in less memory and more time; None: all at once; "auto": the largest that fits into free memory.
+    precision: of the network, "float32", "bfloat16", "float16", or "auto", the fastest on the device; losses are always
+        summed in float32.
 
-    The pastiche of a gray photograph and a gray style is gray.
+    If content and style are both gray, so is the pastiche.
 
-    Raises ImageError and ValueError before the run begins, DivergenceError in it.
+    Raises ImageError and ValueError before the run begins, DivergenceError during it.
 
     >>> result = stylize("chenonceau_river", "starry_night", size=64, steps=1)
     >>> result.image.shape, len(result.history)
     (torch.Size([1, 3, 48, 64]), 2)
     """
-    return finish(stylize_run(content, style, **settings), watch)  # type: ignore[arg-type]
+    run = stylize_run(
+        content,
+        style,
+        size=size,
+        steps=steps,
+        content_weight=content_weight,
+        style_weight=style_weight,
+        photorealism_weight=photorealism_weight,
+        exact=exact,
+        vgg=vgg,
+        start=start,
+        optimizer=optimizer,
+        coarse_to_fine=coarse_to_fine,
+        seed=seed,
+        device=device,
+        tile=tile,
+        precision=precision,
+    )
+    return run.finish(watch)
 
 
 def network_on(device: torch.device, vgg: VGG | None) -> VGG:
-    """The network that a run uses where none is given, or the one given, on the device."""
-    return (vgg or VGG(precision=checked_precision("auto", device))).to(device)
+    """The network given, or VGG-19, on this device: a copy if it is on another one."""
+    if vgg is None:
+        return VGG().to(device)
+    return vgg if vgg.mean.device.type == device.type else copy.deepcopy(vgg).to(device)
 
 
 def check_weights(**weights: float) -> None:
-    """Raise ValueError, by name, for a weight that is no finite number from 0 up.
+    """Raise ValueError, by name, for a weight that is not a finite number from 0 up.
 
     >>> check_weights(style_weight=1.0)
     """
     for argument, weight in weights.items():
         if not 0 <= weight < math.inf:
             raise ValueError(f"{argument}={weight!r} must be a finite number from 0 up.")
-
-
-def shrunk(image: Tensor, longer_side: int) -> Tensor:
-    """The image with its longer side brought down to this many pixels, if it is longer, and if the network still
-    answers to the shorter one: a panorama stays larger.
-
-    >>> shrunk(torch.rand(1, 3, 64, 48), 32).shape, shrunk(torch.rand(1, 3, 32, 512), 64).shape
-    (torch.Size([1, 3, 32, 24]), torch.Size([1, 3, 16, 256]))
-    """
-    longer, shorter = max(image.shape[2:]), min(image.shape[2:])
-    longer_side = max(longer_side, math.ceil(NARROWEST * longer / shorter))
-    return resize(image, longer_side) if longer > longer_side else image

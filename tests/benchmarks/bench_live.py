@@ -18,7 +18,7 @@ from jupyter_client.manager import start_new_kernel
 IN_THE_KERNEL = """
 import cProfile, io, pstats, time
 from nstlab.transfer import stylize_run
-from nstlab.widgets import LiveRun
+from nstlab.notebook.run_panel import LiveRun
 
 live = LiveRun(lambda: stylize_run("chenonceau_river", "starry_night", size={size}, steps={steps}))
 refresh, profile, spent, frames = live.refresh, cProfile.Profile(), [0.0, 0.0], []

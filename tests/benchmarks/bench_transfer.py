@@ -22,14 +22,16 @@ import torch
 from textbook import Textbook
 from torch import Tensor
 
-from nstlab.images import load_image, resize, samples
-from nstlab.machine import PRECISIONS, checked_precision
-from nstlab.memory import evaluation_memory
+from nstlab.coarse_to_fine import starting_image
+from nstlab.engine.memory import evaluation_memory
+from nstlab.engine.precision import PRECISIONS, checked_precision
+from nstlab.files.architecture import places_of
+from nstlab.files.sample_images import samples
+from nstlab.images import load_image, resize
 from nstlab.objective import Objective
-from nstlab.optimize import optimize, starting_image
-from nstlab.style_transfer import STYLE_LAYERS, style_transfer_objective
-from nstlab.tiles import places_of
-from nstlab.transfer import stylize, stylize_run
+from nstlab.runs import optimize
+from nstlab.textbook import STYLE_LAYERS
+from nstlab.transfer import style_transfer_objective, stylize, stylize_run
 from nstlab.vgg import VGG
 
 OUT = Path("out/bench")

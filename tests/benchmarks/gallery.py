@@ -15,14 +15,13 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from nstlab.conventions import CONVENTIONS
-from nstlab.history import Record
+from nstlab.course.conventions import CONVENTIONS
+from nstlab.engine.precision import checked_precision
 from nstlab.images import load_image, resize, to_pil
 from nstlab.laplacian import MattingLaplacian
-from nstlab.machine import checked_precision
 from nstlab.photorealism import photorealize
-from nstlab.style_transfer import style_transfer_objective
-from nstlab.transfer import stylize
+from nstlab.runs import Record
+from nstlab.transfer import style_transfer_objective, stylize
 from nstlab.vgg import VGG
 
 FIGURES = Path("notebooks/figures")

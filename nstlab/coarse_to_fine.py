@@ -1,0 +1,123 @@
+"""The schedule of sizes: a run starts small, where an evaluation is cheap, and doubles the size a few times."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from nstlab.files.pixels import in_range
+from nstlab.images import resize, without_color
+from nstlab.objective import Objective, Point
+from nstlab.optimizers import LBFGS, Adam
+
+Start = Literal["noise", "content", "style"] | Tensor
+NAMED_STARTS = ("noise", "content", "style")
+OPTIMIZERS: dict[str, Callable[[Objective, Tensor], Iterator[Point]]] = {"lbfgs": LBFGS, "adam": Adam}
+SIZES = 4  # that a run goes through, each half of the next
+SMALLEST = 48  # pixels: no size has a shorter longer side
+NARROWEST = 16  # pixels: block 5, behind four poolings, still has a place
+
+
+def pyramid(size: int, steps: int, coarse_to_fine: bool = True) -> list[tuple[int, int]]:
+    """(longer side, steps) from the smallest size to the largest, each twice the one before.
+
+    The small sizes decide where things go and cost little, so they get more steps: twice as many at a quarter of the
+    full size, three times at an eighth. Half the size gets as many as the full one, where a step gains more.
+
+    >>> pyramid(512, 30)
+    [(64, 90), (128, 60), (256, 30), (512, 30)]
+    >>> pyramid(128, 30), pyramid(512, 30, coarse_to_fine=False)
+    ([(64, 30), (128, 30)], [(512, 30)])
+    """
+    levels = [(size >> k, max(1, k) * steps) for k in range(SIZES if coarse_to_fine else 1)]
+    return [level for level in reversed(levels) if level[0] >= SMALLEST or level[0] == size]
+
+
+class CoarseToFine(Iterator[Point]):
+    """One optimizer after another, each started from the image of the one before, resized to its own size.
+
+    stages: (objective, steps) from the smallest size to the largest, with steps above 0 in all but the first. The
+    start of every stage but the first belongs to its first step; it is that step if the optimizer finds no better
+    point. What the optimizer has learned about the curvature is dropped: at another size it misleads.
+    """
+
+    def __init__(self, stages: Sequence[tuple[Objective, int]], start: Tensor, optimizer: str):
+        self.stages, self.build = list(stages), OPTIMIZERS[optimizer]
+        self.stage, self.left = 0, stages[0][1] + 1
+        self.points = self.build(stages[0][0], start)
+        self.image = start
+        self.first: Point | None = None  # the start of a stage, until a step was handed out
+
+    def __next__(self) -> Point:
+        if self.left == 0:
+            self.next_stage()
+        point = next(self.points, None)
+        if point is None:  # this optimizer finds no better point
+            point, self.left = self.first, 1
+        if point is None:
+            self.left = 0
+            return next(self)
+        self.left, self.first = self.left - 1, None
+        self.image = point.image
+        return point
+
+    def next_stage(self) -> None:
+        """Go to the next stage once its start is evaluated: an interrupt before that leaves everything as it was."""
+        if self.stage + 1 == len(self.stages):
+            raise StopIteration
+        objective, steps = self.stages[self.stage + 1]
+        points = self.build(objective, enlarged(self.image, objective))
+        first = next(points)
+        self.stage, self.left, self.points, self.first = self.stage + 1, steps, points, first
+
+
+def enlarged(image: Tensor, objective: Objective) -> Tensor:
+    """The image at the objective's size, with the details that were too fine for its own size.
+
+        x' = up(x) + (D - up(down(D))),     D = objective.details
+
+    In style transfer D is the content image: without it, about ten steps would go into sharpening what the enlargement
+    has blurred.
+    """
+    x, D = resize(image, objective.size), objective.details
+    if D is None:
+        return x
+    size = (image.shape[2], image.shape[3])
+    return (x + D - resize(resize(D, size), objective.size)).clamp(0, 1)
+
+
+def starting_image(objective: Objective, start: Start, seed: int) -> Tensor:
+    """The image that a run begins with, (1, 3, H, W), at the objective's size and on its device.
+
+    Raises ValueError for a seed or a start that does not exist, ImageError for values outside [0, 1].
+    """
+    if isinstance(start, str) and start == "noise":
+        if isinstance(seed, bool) or not isinstance(seed, int) or not -(2**63) <= seed < 2**64:
+            raise ValueError(f"seed={seed!r} must be a whole number of at most 64 bits.")
+        generator = torch.Generator().manual_seed(seed)
+        noise = torch.rand(1, 3, *objective.size, generator=generator).to(objective.device)
+        return without_color(noise) if objective.gray else noise
+    image = objective.images.get(start) if isinstance(start, str) else start
+    if not isinstance(image, Tensor) or image.ndim != 4 or image.shape[:2] != (1, 3):
+        known = ", ".join(repr(name) for name in ("noise", *objective.images))
+        came = repr(start) if isinstance(start, str) else f"of shape {tuple(getattr(start, 'shape', ()))}"
+        raise ValueError(f"start is {came}; it must be one of {known}, or an image (1, 3, H, W) with values in [0, 1].")
+    wide = image.to(torch.promote_types(image.dtype, torch.float32))
+    image = resize(in_range(wide, "start").to(objective.device), objective.size)
+    return without_color(image) if objective.gray else image
+
+
+def shrunk(image: Tensor, longer_side: int) -> Tensor:
+    """The image with its longer side reduced to this many pixels, if it is longer. A panorama stays larger: its shorter
+    side keeps the NARROWEST pixels that the network needs.
+
+    >>> shrunk(torch.rand(1, 3, 64, 48), 32).shape, shrunk(torch.rand(1, 3, 32, 512), 64).shape
+    (torch.Size([1, 3, 32, 24]), torch.Size([1, 3, 16, 256]))
+    """
+    longer, shorter = max(image.shape[2:]), min(image.shape[2:])
+    longer_side = max(longer_side, math.ceil(NARROWEST * longer / shorter))
+    return resize(image, longer_side) if longer > longer_side else image

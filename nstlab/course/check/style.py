@@ -1,0 +1,175 @@
+"""Notebook 04: its self-checks, on equations 2 and 3 and the derivative of equation 3."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn.functional import relu
+
+from nstlab.course.check.verdict import Slip, Verdict, compare
+from nstlab.losses import gram_matrix as right_gram_matrix
+from nstlab.losses import layer_style_loss as right_layer_style_loss
+from nstlab.losses import mean_gram_matrix
+
+
+def examples() -> tuple[Tensor, Tensor]:
+    """Responses F of a pastiche, (1, 3, 4, 5), and S of a style image of another size, (1, 3, 6, 7), some silent.
+
+    >>> F, S = examples()
+    >>> F.shape, S.shape, bool((F == 0).any())
+    (torch.Size([1, 3, 4, 5]), torch.Size([1, 3, 6, 7]), True)
+    """
+    generator = torch.Generator().manual_seed(4)
+    F = relu(torch.randn(1, 3, 4, 5, generator=generator))
+    S = relu(torch.randn(1, 3, 6, 7, generator=generator) + 0.3)
+    return F, S
+
+
+def gram_matrix(mine: Callable[[Tensor], Tensor]) -> Verdict:
+    """Exercise 1: equation 2.
+
+        G_ik = sum_j F_ij F_kj
+
+    >>> gram_matrix(lambda F: F.flatten(2) @ F.flatten(2).transpose(1, 2)).passed
+    True
+    """
+    one, _ = examples()
+    F = torch.cat([one, 2 * one.flip(3)])  # a batch of two, so that nobody mixes them unseen
+    right, M = right_gram_matrix(F), F.shape[2] * F.shape[3]
+    rows = F.flatten(2)
+    return compare(
+        lambda: mine(F),
+        right,
+        [
+            Slip(
+                rows.transpose(1, 2) @ rows,
+                "This is the transposed product: places with places. Over which index does the sum run?",
+            ),
+            Slip(right / M, "This is divided by M. Equation 2 divides by nothing, that comes later."),
+            Slip(right / (3 * M), "This is divided by N M. Equation 2 divides by nothing, that comes later."),
+            Slip(right[0], "Right numbers; keep the first axis, one matrix for each image of the batch."),
+            Slip(right.sum(0), "The images of the batch are added up. Each has a matrix of its own."),
+            Slip(right.sum(0, keepdim=True), "The images of the batch are added up. Each has a matrix of its own."),
+            Slip(rows.square().sum(2), "This is the diagonal. Each filter also meets all the others."),
+            Slip(
+                (rows - rows.mean(2, keepdim=True)) @ (rows - rows.mean(2, keepdim=True)).transpose(1, 2),
+                "You subtract the means first: that is a covariance. Equation 2 takes the responses as they are.",
+            ),
+            Slip(
+                F @ F.transpose(2, 3), "This works map by map. Make one row of each map first: i counts maps, j places."
+            ),
+        ],
+        "Who responds together with whom, and no word of where.",
+    )
+
+
+def shuffled(mine: Callable[[Tensor, Tensor], Tensor]) -> Verdict:
+    """Exercise 2: all maps with their places in another order, the same for each map.
+
+    `order` holds the M places, each once: the new place j gets what stood at order[j].
+
+    >>> shuffled(lambda F, order: F.flatten(2)[:, :, order].view_as(F)).passed
+    True
+    """
+    F, _ = examples()
+    order = torch.randperm(20, generator=torch.Generator().manual_seed(5))
+    rows = F.flatten(2)
+    back = torch.empty_like(rows)
+    back[:, :, order] = rows
+    return compare(
+        lambda: mine(F, order),
+        rows[:, :, order].view_as(F),
+        [
+            Slip(F, "Nothing has moved."),
+            Slip(back.view_as(F), "You sent place j to order[j]. It is to get what stood at order[j]."),
+            Slip(rows[:, :, order], "Well shuffled. Give it back in the shape of F, (1, N, h, w)."),
+            Slip(F.flatten()[order.repeat(3)].view_as(F), "Every map shows the places of the first one now."),
+        ],
+        "Places in another order, and each filter still stands beside the others.",
+    )
+
+
+def layer_style_loss(mine: Callable[[Tensor, Tensor], Tensor]) -> Verdict:
+    """Exercise 3: the style term of one layer, each Gram matrix divided by the M of its own image.
+
+        E_l = 1/(4 N_l^2) sum_ij (G_ij / M_G - A_ij / M_A)^2
+
+    >>> layer_style_loss(lambda F, S: right_layer_style_loss(mean_gram_matrix(F), mean_gram_matrix(S))).passed
+    True
+    """
+    F, S = examples()
+    G, A = right_gram_matrix(F), right_gram_matrix(S)
+    N, M, M_A = 3, 20, 42
+    right = right_layer_style_loss(G / M, A / M_A)
+
+    def sum_of_squares(by: float, style_by: float) -> Tensor:
+        return (G / by - A / style_by).square().sum()
+
+    own = "Both Gram matrices are divided by one and the same M, the {}'s. Each is to be divided by its own image's."
+    tutorial = sum_of_squares(N * M, N * M_A) / N**2
+    return compare(
+        lambda: mine(F, S),
+        right,
+        [
+            Slip(4 * right, "Four times too large: look again at the fraction in front."),
+            Slip(2 * right, "Twice too large: look again at the fraction in front."),
+            Slip(sum_of_squares(1, 1), "There is no normalization: what does the fraction in front say?"),
+            Slip(sum_of_squares(1, 1) / 4, "N and M are missing in the fraction in front."),
+            Slip(sum_of_squares(1, 1) / (4 * N**2), "M is missing: a large picture has a large Gram matrix."),
+            Slip(sum_of_squares(M, M_A), "M is there. The 4 and the N of the fraction in front are missing."),
+            Slip(sum_of_squares(M, M_A) / 4, "N is missing in the fraction in front."),
+            Slip(sum_of_squares(M, M_A) / (4 * N), "N must be squared."),
+            Slip(sum_of_squares(M, M) / (4 * N**2), own.format("pastiche")),
+            Slip(sum_of_squares(M_A, M_A) / (4 * N**2), own.format("style image")),
+            Slip(sum_of_squares(M_A, M) / (4 * N**2), "Each Gram matrix is divided by the other image's M."),
+            Slip(sum_of_squares(M**2, M_A**2) / (4 * N**2), "One M too many: G / M comes under a square, too."),
+            Slip(sum_of_squares(M**0.5, M_A**0.5) / (4 * N**2), "M must be squared, as N is."),
+            Slip(tutorial, "So do many tutorials: a mean of squares over G / (N M). Equation 3 divides otherwise."),
+            Slip((G / M - A / M_A).abs().sum() / (4 * N**2), "These are absolute differences: where is the square?"),
+        ],
+        "Equation 3 for one layer, and for images of any size.",
+    )
+
+
+def style_gradient(mine: Callable[[Tensor, Tensor], Tensor]) -> Verdict:
+    """Exercise 4: the derivative of the style term of one layer, with the ReLU that F came out of.
+
+        dE_l/dF_ij = 1/(N_l^2 M_l) ((G/M_l - A) F)_ij  where F_ij > 0,  else 0
+
+    F: (1, N, h, w); A: the style image's Gram matrix per place, (1, N, N).
+
+    >>> style_gradient(lambda F, A: ((mean_gram_matrix(F) - A) @ F.flatten(2) / 180).view_as(F) * (F > 0)).passed
+    True
+    """
+    F, S = examples()
+    A, N, M = mean_gram_matrix(S), 3, 20
+    difference = mean_gram_matrix(F) - A
+    unmasked = (difference @ F.flatten(2)).view_as(F) / (N**2 * M)
+    right = unmasked * (F > 0)
+    untouched = ((right_gram_matrix(F) - A) @ F.flatten(2)).view_as(F) / (N**2 * M) * (F > 0)
+    turned = (F.flatten(2).transpose(1, 2) @ difference) / (N**2 * M)
+    shape_hint = "Right so far, but places stand in the rows and filters in the columns: turn it before you reshape it."
+    return compare(
+        lambda: mine(F, A),
+        right,
+        [
+            Slip(unmasked, "This is the first case, everywhere. What about the responses that the ReLU has set to 0?"),
+            Slip(-right, "The sign is turned round: which of G and A is the pastiche's?"),
+            Slip(-unmasked, "The sign is turned round, and the second case, F = 0, is missing."),
+            Slip(right / 4, "Four times too small: the square gives a 2, and F stands in G twice."),
+            Slip(right / 2, "Half of it: F stands in G twice, and the square gives a 2 as well."),
+            Slip(right * M, "One M is missing: G was divided by M, and so is its derivative."),
+            Slip(right / M, "One M too many: A is a Gram matrix per place already, and so must G be."),
+            Slip(untouched, "You compare a Gram matrix with one per place: G has still to be divided by its M."),
+            Slip(right * N**2, "N is missing in the fraction in front."),
+            Slip(right * N, "N must be squared."),
+            Slip(turned, shape_hint),
+            Slip(turned.reshape(F.shape), shape_hint),
+            Slip(turned.reshape(F.shape) * (F > 0), shape_hint),
+            Slip(right.flatten(2), "The numbers are right. Give them back in the shape of F, (1, N, h, w)."),
+            Slip(unmasked.flatten(2), "Give it back in the shape of F, (1, N, h, w), and mind the second case, F = 0."),
+        ],
+        "Two small matrices and a mask, and no autograd.",
+    )

@@ -1,0 +1,31 @@
+"""What a notebook shows and plays with: figures, the live run, the image picker.
+
+>>> from nstlab import stylize_run
+>>> picker = ImagePicker("content")
+>>> live = LiveRun(lambda: stylize_run(picker.image, "starry_night", size=64, steps=2))
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from nstlab.notebook.figures import compare, figure, plot_losses, save_figure, save_losses, show
+
+if TYPE_CHECKING:
+    from nstlab.notebook.image_picker import ImagePicker
+    from nstlab.notebook.run_panel import LiveRun
+
+__all__ = ["ImagePicker", "LiveRun", "compare", "figure", "plot_losses", "save_figure", "save_losses", "show"]
+
+
+def __getattr__(name: str) -> Any:
+    """The widgets, which need ipywidgets, are imported when they are first used: figures work without it."""
+    if name == "ImagePicker":
+        from nstlab.notebook.image_picker import ImagePicker
+
+        return ImagePicker
+    if name == "LiveRun":
+        from nstlab.notebook.run_panel import LiveRun
+
+        return LiveRun
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

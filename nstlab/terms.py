@@ -1,0 +1,121 @@
+"""The terms of equations 4 and 6: small objects whose call is their equation.
+
+`term(image, F)` gives a scalar from the image, (1, 3, H, W), and from the responses F of the layers that the term
+names, {layer: (1, N_l, h, w)}.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nstlab.laplacian import MattingLaplacian
+from nstlab.losses import content_loss, layer_style_loss, mean_gram_matrix
+
+BOUND = 1e-3  # no style layer's unit is smaller than this share of its loss without any response
+Loss = Callable[[Tensor, dict[str, Tensor]], Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Term:
+    """A loss of your own: any function of the image and of its responses at some layers that gives a scalar.
+
+    >>> brightness = Term(lambda image, F: (image.mean() - 0.5).square())
+    >>> brightness(torch.ones(1, 3, 4, 4), {})
+    tensor(0.2500)
+    """
+
+    loss: Loss
+    layers: tuple[str, ...] = ()
+
+    def __call__(self, image: Tensor, F: dict[str, Tensor]) -> Tensor:
+        return self.loss(image, F)
+
+
+@dataclass(frozen=True, eq=False)
+class ContentTerm:
+    """Equation 1 with its weight alpha: the distance from the content image's responses P, (1, N, h, w), at one layer.
+
+    alpha L_content(F, P)
+    """
+
+    layer: str
+    P: Tensor
+    alpha: float | Tensor = 1.0
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        return (self.layer,)
+
+    def __call__(self, image: Tensor, F: dict[str, Tensor]) -> Tensor:
+        return self.alpha * content_loss(F[self.layer], self.P)
+
+
+@dataclass(frozen=True, eq=False)
+class StyleTerm:
+    """Equation 3: the distance from the style image's Gram matrices per place A, {layer: (1, N_l, N_l)}.
+
+    sum_l w_l E_l(G_l, A_l)
+    """
+
+    A: Mapping[str, Tensor]
+    w: Mapping[str, float | Tensor]
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        return tuple(self.w)
+
+    def __call__(self, image: Tensor, F: dict[str, Tensor]) -> Tensor:
+        return self.of_gram_matrices({layer: mean_gram_matrix(F[layer]) for layer in self.w})
+
+    def of_gram_matrices(self, G: Mapping[str, Tensor]) -> Tensor:
+        """The same from the pastiche's Gram matrices per place, {layer: (1, N_l, N_l)}."""
+        return torch.stack([w * layer_style_loss(G[layer], self.A[layer]) for layer, w in self.w.items()]).sum()
+
+
+@dataclass(frozen=True, eq=False)
+class PhotorealismTerm:
+    """Equation 5, with M the Matting Laplacian of the content image; `pixels` divides it, 1 or H W for a mean.
+
+    L_m(image) / pixels
+    """
+
+    M: MattingLaplacian
+    pixels: int = 1
+
+    def __call__(self, image: Tensor, F: dict[str, Tensor]) -> Tensor:
+        return self.M.energy(image) / self.pixels
+
+
+def relative_weights(
+    P: Tensor, G_p: Mapping[str, Tensor], A: Mapping[str, Tensor], w: Mapping[str, float]
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The alpha and the w_l of equations 3 and 4 that bring both losses to units of their own.
+
+        alpha = 1 / L_content(0, P)        content loss 1: nothing of the content is left, every response is 0
+        w_l -> w_l / E_l(G_p, A_l)         style loss 1: no nearer to the style than the content image p itself
+
+    As printed, E_l differs a thousandfold from layer to layer and from network to network, so that w_l = 1/5 listens
+    to one layer alone. In these units every layer counts as w_l says, and the two weights are numbers to reason about.
+
+    These units are no paper's. P: responses of the content layer to p, (1, N, h, w); G_p, A: Gram matrices per place of
+    p and of the style image by layer, (1, N_l, N_l); w: w_l by layer. Gives scalars, on the device of P. Where p has
+    the style already, BOUND E_l(0, A_l) is the unit; where that is 0 as well, 1 is.
+
+    >>> G, A = {"conv1_1": torch.ones(1, 2, 2)}, {"conv1_1": torch.zeros(1, 2, 2)}
+    >>> relative_weights(torch.ones(1, 2, 3, 3), G, A, {"conv1_1": 1.0})
+    (tensor(0.1111), {'conv1_1': tensor(4.)})
+    """
+
+    def inverse(unit: Tensor) -> Tensor:
+        return 1 / torch.where(unit > 0, unit, torch.ones_like(unit))
+
+    alpha, weights = inverse(content_loss(torch.zeros_like(P), P)), {}
+    for layer in w:
+        E_p = layer_style_loss(G_p[layer], A[layer])
+        E_0 = layer_style_loss(torch.zeros_like(A[layer]), A[layer])
+        weights[layer] = w[layer] * inverse(torch.maximum(E_p, BOUND * E_0))
+    return alpha, weights

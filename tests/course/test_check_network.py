@@ -1,0 +1,117 @@
+"""The self-checks of notebook 02: right answers pass, and likely slips get the hint that names them."""
+
+import re
+
+import pytest
+import torch
+
+from nstlab import VGG
+from nstlab.course.check import network as check
+
+
+def shape(layer, height, width, first=1, double=512):
+    times = 2 ** (int(layer[4]) - first)
+    return min(64 * 2 ** (int(layer[4]) - 1), double), height // times, width // times
+
+
+def rounded_up(layer, *sides):
+    return [-(-side // 2 ** (int(layer[4]) - 1)) for side in sides]
+
+
+def field(layer, layers, pool=1, stride=2, kernel=3, start=1, late=False):
+    r, j = start, 1
+    for name in layers[: layers.index(layer) + 1]:
+        if name.endswith("_1") and name != "conv1_1":
+            r, j = r + pool * j * (stride if late else 1), j * stride
+        r += (kernel - 1) * j
+    return r
+
+
+def before(layer, layers):
+    return field(layers[layers.index(layer) - 1], layers) if layers.index(layer) else 1
+
+
+def rescaled(weight, bias, s_before, s):
+    return weight * s_before.view(1, -1, 1, 1) / s.view(-1, 1, 1, 1), bias / s
+
+
+def box(layer, row, column, layers):
+    reach = sum(check.field_of_view(name)[1] for name in layers[: layers.index(layer) + 1])
+    r, j = check.field_of_view(layer)
+    return row * j - reach, column * j - reach, row * j - reach + r, column * j - reach + r
+
+
+def box_at(first):
+    def answer(layer, row, column, layers):
+        r, j = check.field_of_view(layer)
+        top, left = row * j + first(layer), column * j + first(layer)
+        return top, left, top + r, left + r
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("verdict", "answer"),
+    [
+        (check.response_shape, shape),
+        (check.receptive_field, field),
+        (check.receptive_field, lambda layer, layers: check.field_of_view(layer, layers)[0]),
+        (check.rescaled, rescaled),
+        (check.seen_pixels, box),
+        (check.seen_pixels, check.seen_box),
+    ],
+)
+def test_the_right_answer_passes(verdict, answer):
+    assert verdict(answer).passed, verdict(answer)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "answer", "hint"),
+    [
+        (check.response_shape, lambda *a: shape(*a, first=0), "One halving too many"),
+        (check.response_shape, lambda *a: shape(*a, double=9999), "do not double for ever"),
+        (check.response_shape, lambda layer, h, w: shape(layer, w, h), "Height and width"),
+        (check.response_shape, lambda *a: (*shape(*a)[1:], shape(*a)[0]), "maps come first"),
+        (check.response_shape, lambda layer, h, w: (shape(layer, h, w)[0], *rounded_up(layer, h, w)), "no partner"),
+        (check.receptive_field, lambda *a: field(*a, stride=1), "one step there is two"),
+        (check.receptive_field, lambda *a: field(*a, pool=0), "poolings are missing: a pooling looks"),
+        (check.receptive_field, lambda *a: field(*a, pool=0, stride=1), "missing altogether"),
+        (check.receptive_field, lambda *a: field(*a, late=True), "In which order"),
+        (check.receptive_field, lambda *a: field(*a, kernel=4), "adds too much"),
+        (check.receptive_field, lambda *a: field(*a, start=2), "One too many"),
+        (check.receptive_field, lambda *a: field(*a, start=0), "One too few"),
+        (check.receptive_field, before, "You stop before the layer"),
+        (
+            check.receptive_field,
+            lambda layer, layers: before(layers[layers.index(layer) + 2], layers),
+            "one layer too many",
+        ),
+        (check.rescaled, lambda W, b, s0, s: rescaled(W, b, torch.ones(3), s), "who undoes that"),
+        (check.rescaled, lambda W, b, s0, s: (rescaled(W, b, s0, s)[0], b), "bias is part of the response"),
+        (check.rescaled, lambda W, b, s0, s: rescaled(W, b, 1 / s0, 1 / s), "Upside down"),
+        (check.rescaled, lambda W, b, s0, s: rescaled(W, b, 1 / s0, s), "undone"),
+        (check.rescaled, lambda W, b, s0, s: (W * s0.view(-1, 1, 1, 1) / s.view(1, -1, 1, 1), b), "stops with"),
+        (check.rescaled, lambda W, b, s0, s: W, "stops with"),
+        (check.seen_pixels, box_at(lambda layer: 0), "the place is not"),
+        (check.seen_pixels, box_at(lambda layer: -(check.field_of_view(layer)[0] // 2)), "not centered"),
+        (check.seen_pixels, box_at(lambda layer: -1 - check.LAYERS.index(layer)), "more than one pixel"),
+        (check.seen_pixels, lambda *a: tuple(n - (k > 1) for k, n in enumerate(box(*a))), "excluded"),
+        (check.seen_pixels, lambda *a: tuple(max(0, n) for n in box(*a)), "cut the box off"),
+        (check.seen_pixels, lambda layer, row, column, layers: box(layer, column, row, layers), "changed places"),
+    ],
+)
+def test_a_likely_slip_fails_with_the_hint_that_names_it(verdict, answer, hint):
+    assert not verdict(answer).passed
+    assert re.search(hint, verdict(answer).message), verdict(answer)
+
+
+@pytest.mark.parametrize(
+    ("layer", "row", "column"), [("conv1_2", 50, 60), ("conv2_2", 30, 20), ("conv3_3", 18, 20), ("conv4_2", 9, 10)]
+)
+def test_seen_box_is_where_the_gradient_of_a_response_is_not_zero(layer, row, column):
+    x = torch.rand(1, 3, 160, 160, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    F = VGG()(x, [layer])[layer]
+    (gradient,) = torch.autograd.grad(F[0, :, row, column].sum(), x)
+    rows, columns = ((gradient != 0).any(dim=d).any(dim=0).any(dim=0).nonzero().flatten() for d in (3, 2))
+    measured = (rows[0].item(), columns[0].item(), rows[-1].item() + 1, columns[-1].item() + 1)
+    assert measured == check.seen_box(layer, row, column)

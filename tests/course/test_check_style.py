@@ -1,0 +1,99 @@
+"""The self-checks of notebook 04: right answers pass, and likely slips get the hint that names them."""
+
+import pytest
+import torch
+
+from nstlab.course.check import style as check
+
+
+def gram(F):
+    return torch.einsum("bihw,bkhw->bik", F, F)
+
+
+def style(F, S, M=None, M_S=None, front=lambda N: 4 * N**2):
+    M = F[0, 0].numel() if M is None else M
+    M_S = S[0, 0].numel() if M_S is None else M_S
+    return (gram(F) / M - gram(S) / M_S).square().sum() / front(F.shape[1])
+
+
+def gradient_by_autograd(F, A):
+    Z = torch.where(F > 0, F, -1.0).requires_grad_()
+    E = (gram(Z.relu()) / F[0, 0].numel() - A).square().sum() / (4 * F.shape[1] ** 2)
+    return torch.autograd.grad(E, Z)[0]
+
+
+def gradient(F, A, M=20, masked=True, M_of_G=20):
+    g = torch.einsum("bik,bkhw->bihw", gram(F) / M_of_G - A, F) / (9 * M)
+    return g * (F > 0) if masked else g
+
+
+@pytest.mark.parametrize(
+    ("verdict", "answer"),
+    [
+        (check.gram_matrix, gram),
+        (check.gram_matrix, lambda F: F.flatten(2) @ F.flatten(2).mT),
+        (check.shuffled, lambda F, order: F.flatten(2).index_select(2, order).reshape(F.shape)),
+        (check.layer_style_loss, style),
+        (check.style_gradient, gradient),
+        (check.style_gradient, gradient_by_autograd),
+    ],
+)
+def test_the_right_answer_passes(verdict, answer):
+    assert verdict(answer).passed, verdict(answer)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "answer", "hint"),
+    [
+        (check.gram_matrix, lambda F: F.flatten(2).mT @ F.flatten(2), "transposed"),
+        (check.gram_matrix, lambda F: gram(F) / 20, "divided by M"),
+        (check.gram_matrix, lambda F: gram(F) / 60, "divided by N M"),
+        (check.gram_matrix, lambda F: gram(F)[0], "first axis"),
+        (check.gram_matrix, lambda F: F.square().sum((2, 3)), "diagonal"),
+        (check.gram_matrix, lambda F: torch.stack([torch.cov(f.flatten(1)) * 19 for f in F]), "covariance"),
+        (check.gram_matrix, lambda F: torch.einsum("bihw,bkhw->ik", F, F), "added up"),
+        (check.gram_matrix, lambda F: torch.einsum("bihw,bkhw->ik", F, F)[None], "added up"),
+        (check.gram_matrix, lambda F: F @ F.transpose(2, 3), "map by map"),
+        (check.gram_matrix, lambda F: F.flatten(2) @ F.flatten(2), "stops with RuntimeError"),
+        (check.shuffled, lambda F, order: F, "Nothing has moved"),
+        (check.shuffled, lambda F, order: F.flatten(2)[:, :, order.argsort()].view_as(F), "what stood at"),
+        (check.shuffled, lambda F, order: F.flatten(2)[:, :, order], "shape of F"),
+        (
+            check.shuffled,
+            lambda F, order: F[:, :1].flatten(2)[:, :, order].expand(1, 3, 20).view_as(F),
+            "the first one",
+        ),
+        (check.layer_style_loss, lambda F, S: style(F, S, front=lambda N: N**2), "Four times"),
+        (check.layer_style_loss, lambda F, S: style(F, S, front=lambda N: 2 * N**2), "Twice"),
+        (check.layer_style_loss, lambda F, S: style(F, S, 1, 1, lambda N: 1), "no normalization"),
+        (check.layer_style_loss, lambda F, S: style(F, S, 1, 1, lambda N: 4), "N and M are missing"),
+        (check.layer_style_loss, lambda F, S: style(F, S, 1, 1), "M is missing"),
+        (check.layer_style_loss, lambda F, S: style(F, S, front=lambda N: 1), "the N of the fraction"),
+        (check.layer_style_loss, lambda F, S: style(F, S, front=lambda N: 4), "N is missing"),
+        (check.layer_style_loss, lambda F, S: style(F, S, front=lambda N: 4 * N), "squared"),
+        (check.layer_style_loss, lambda F, S: style(F, S, 20, 20), "the pastiche's"),
+        (check.layer_style_loss, lambda F, S: style(F, S, 42, 42), "the style image's"),
+        (check.layer_style_loss, lambda F, S: style(F, S, 42, 20), "the other image's"),
+        (check.layer_style_loss, lambda F, S: style(F, S, 400, 42**2), "One M too many"),
+        (check.layer_style_loss, lambda F, S: style(F, S, 20**0.5, 42**0.5), "M must be squared"),
+        (check.layer_style_loss, lambda F, S: style(F, S, 60, 126, lambda N: N**2), "tutorials"),
+        (check.layer_style_loss, lambda F, S: (gram(F) / 20 - gram(S) / 42).abs().sum() / 36, "absolute"),
+        (check.layer_style_loss, lambda F, S: F.flatten(2).mT @ F.flatten(2) - S.flatten(2).mT, "stops with"),
+        (check.style_gradient, lambda F, A: gradient(F, A, masked=False), "set to 0"),
+        (check.style_gradient, lambda F, A: -gradient(F, A), "sign"),
+        (check.style_gradient, lambda F, A: -gradient(F, A, masked=False), "sign"),
+        (check.style_gradient, lambda F, A: gradient(F, A) / 4, "Four times too small"),
+        (check.style_gradient, lambda F, A: gradient(F, A) / 2, "twice"),
+        (check.style_gradient, lambda F, A: gradient(F, A, M=1), "One M is missing"),
+        (check.style_gradient, lambda F, A: gradient(F, A, M=400), "One M too many"),
+        (check.style_gradient, lambda F, A: gradient(F, A, M_of_G=1), "still to be divided"),
+        (check.style_gradient, lambda F, A: 9 * gradient(F, A), "N is missing"),
+        (check.style_gradient, lambda F, A: 3 * gradient(F, A), "squared"),
+        (check.style_gradient, lambda F, A: gradient(F, A, masked=False).flatten(2).mT, "turn it"),
+        (check.style_gradient, lambda F, A: gradient(F, A).flatten(2), "shape of F"),
+        (check.style_gradient, lambda F, A: gradient(F, A, masked=False).flatten(2), "second case"),
+    ],
+)
+def test_a_likely_slip_fails_with_the_hint_that_names_it(verdict, answer, hint):
+    assert not verdict(answer).passed
+    assert hint in verdict(answer).message

@@ -1,0 +1,133 @@
+"""The engine gives what autograd gives: over every precision, tile, network, pooling, padding and term."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import Tensor
+
+from nstlab.engine import evaluate
+from nstlab.images import load_image
+from nstlab.laplacian import MattingLaplacian
+from nstlab.objective import Objective, Point, engine
+from nstlab.terms import ContentTerm, PhotorealismTerm, StyleTerm, Term
+from nstlab.transfer import style_transfer_objective
+from nstlab.vgg import VGG
+
+# losses and gradient may differ by so much, relatively, by precision
+WITHIN = {"float32": (1e-4, 2e-3), "bfloat16": (3e-2, 6e-2), "float16": (3e-3, 2e-2)}
+NETWORKS = {
+    (network, pooling, padding): VGG(network, pooling, padding)
+    for network in ("vgg19", "vgg16")
+    for pooling in ("avg", "max")
+    for padding in ("replicate", "zeros")
+}
+
+
+def image_like(content: Tensor) -> Tensor:
+    """Noise and content, half and half: no term is near 0."""
+    noise = torch.rand(content.shape, generator=torch.Generator().manual_seed(0))
+    return (content + noise) / 2
+
+
+def agree(got: Point, expected: Point, losses: float, gradient: float) -> None:
+    assert got.losses == pytest.approx(expected.losses, rel=losses, abs=0)
+    assert got.total == pytest.approx(expected.total, rel=losses)
+    assert (got.gradient - expected.gradient).norm() < gradient * expected.gradient.norm()
+    assert got.gradient.dtype == expected.gradient.dtype and torch.equal(got.image, expected.image)
+
+
+@pytest.mark.parametrize("network", NETWORKS, ids="-".join)
+@pytest.mark.parametrize("tile", [None, 64, 112])
+@pytest.mark.parametrize("precision", WITHIN)
+def test_every_way_of_evaluating_equals_the_textbook(precision, tile, network):
+    content, style = load_image("horses", size=150), load_image("great_wave", size=100)
+    objective = style_transfer_objective(
+        NETWORKS[network], content, style, photorealism_weight=10.0, tile=tile, precision=precision
+    )
+    image = image_like(content)
+    agree(objective.point(image, evaluate), objective.textbook(image), *WITHIN[precision])
+
+
+def of_my_own(image: Tensor, F: dict[str, Tensor]) -> Tensor:
+    return (F["conv2_1"].mean() - image.mean()).square()
+
+
+def without_layers(image: Tensor, F: dict[str, Tensor]) -> Tensor:
+    return (image - 0.5).abs().mean()
+
+
+class Doubled(ContentTerm):
+    """A term that looks like one the engine knows, and is another."""
+
+    def __call__(self, image: Tensor, F: dict[str, Tensor]) -> Tensor:
+        return 2 * super().__call__(image, F)
+
+
+CONTENT = load_image("horses", size=96)
+with torch.no_grad():
+    P = NETWORKS["vgg19", "avg", "replicate"](CONTENT.flip(3), ["conv3_1"])["conv3_1"]
+A = {"conv1_1": torch.eye(64)[None], "conv2_1": torch.eye(128)[None]}
+TERMS = {
+    "content": ContentTerm("conv3_1", P, 1e-6),
+    "style": StyleTerm(A, {"conv1_1": 0.3, "conv2_1": 0.7}),
+    "photorealism": PhotorealismTerm(MattingLaplacian(CONTENT), 100),
+    "own": Term(of_my_own, ("conv2_1",)),
+    "function": without_layers,
+    "subclass": Doubled("conv3_1", P, 1e-6),
+}
+CHOICES = [[name] for name in TERMS] + [["content", "style", "function"], list(TERMS)]
+
+
+@pytest.mark.parametrize("tile", [None, 48])
+@pytest.mark.parametrize(
+    "names", [[name] for name in TERMS] + [["content", "style", "function"], list(TERMS)], ids="+".join
+)
+def test_every_term_alone_and_together_equals_the_textbook(names, tile):
+    terms = {name: TERMS[name] for name in names}
+    weights = {name: 1.0 + k for k, name in enumerate(names)}
+    vgg, size = NETWORKS["vgg19", "avg", "replicate"], (CONTENT.shape[2], CONTENT.shape[3])
+    objective, image = Objective(terms, weights, size, vgg, tile=tile), image_like(CONTENT)
+    undivided = sorted({"own", "subclass"} & set(names))
+    if tile and undivided:
+        with pytest.raises(ValueError, match=f"{undivided[0]}.*needs the responses to the whole image"):
+            evaluate(objective, image)
+    else:
+        agree(objective.point(image, evaluate), objective.textbook(image), 1e-4, 1e-3)
+
+
+def test_at_asks_the_engine_unless_the_environment_says_plain(monkeypatch):
+    monkeypatch.delenv("NSTLAB_ENGINE", raising=False)
+    assert engine() is not None and engine().evaluate is evaluate
+    monkeypatch.setenv("NSTLAB_ENGINE", "plain")
+    assert engine() is None
+    objective = style_transfer_objective(NETWORKS["vgg19", "avg", "replicate"], CONTENT, CONTENT.flip(3), tile=17)
+    image = image_like(CONTENT)
+    got, expected = objective.at(image), objective.textbook(image)
+    assert got.losses == expected.losses and torch.equal(got.gradient, expected.gradient)
+
+
+WITHOUT_THE_ENGINE = """
+import sys
+sys.modules["nstlab.engine"] = None  # as if the folder were not there
+import nstlab
+result = nstlab.stylize("horses", "great_wave", size=64, steps=2)
+assert result.history[-1].total < result.history[0].total
+assert not any(name.startswith("nstlab.engine.") for name in sys.modules)
+"""
+
+
+def test_without_the_folder_everything_still_runs():
+    environment = {name: value for name, value in os.environ.items() if name != "NSTLAB_ENGINE"}
+    subprocess.run([sys.executable, "-c", WITHOUT_THE_ENGINE], check=True, env=environment)
+
+
+def test_targets_are_computed_once():
+    vgg, calls = VGG(), []
+    vgg.prepared = lambda *a: calls.append(1) or VGG.prepared(vgg, *a)
+    objective = style_transfer_objective(vgg, CONTENT, CONTENT)
+    before = len(calls)
+    objective.at(CONTENT)
+    assert 2 <= before <= 3 and len(calls) == before + 1

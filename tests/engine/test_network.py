@@ -1,0 +1,165 @@
+"""The network's way back, written out, against autograd's."""
+
+import pytest
+import torch
+from torch import Tensor
+from torch.multiprocessing.reductions import StorageWeakRef
+
+from nstlab.engine.network import read as engine_read
+from nstlab.images import load_image
+from nstlab.vgg import VGG
+
+LAYERS = ("conv1_1", "conv2_2", "conv3_1", "conv4_2", "conv5_1")
+
+
+def weigh(F: Tensor) -> Tensor:
+    """Some function of the responses, uneven in every place."""
+    return (F * torch.linspace(0.5, 2, F.numel(), dtype=F.dtype).view_as(F)).square().mean()
+
+
+def read(vgg: VGG, image: Tensor, layers: tuple[str, ...], precision: str = "float32") -> list[Tensor]:
+    return engine_read(vgg, image, [(layer, weigh) for layer in layers], precision=precision)
+
+
+def gradient(losses: list[Tensor], image: Tensor, **how: bool) -> Tensor:
+    return torch.autograd.grad(torch.stack(losses).sum(), image, **how)[0]
+
+
+@pytest.mark.parametrize("pooling", ["avg", "max"])
+@pytest.mark.parametrize("padding", ["replicate", "zeros"])
+@pytest.mark.parametrize("layers", [LAYERS, ("conv1_1",), ("conv5_1",), ("conv3_1", "conv3_2", "conv3_3", "conv3_1")])
+def test_what_is_read_and_its_gradient_equal_autograds(pooling, padding, layers):
+    vgg = VGG(pooling=pooling, padding=padding).double()  # so that both round every response to the same side of 0
+    image = load_image("horses", size=75).double().requires_grad_()  # odd at every pooling
+    F = vgg(image, layers)
+    expected, got = [weigh(F[layer]) for layer in layers], read(vgg, image, layers)
+    torch.testing.assert_close(got, expected, rtol=1e-9, atol=0.0)
+    (by_autograd,) = torch.autograd.grad(torch.stack(expected).sum(), image)
+    assert (gradient(got, image) - by_autograd).norm() < 1e-9 * by_autograd.norm()
+
+
+@pytest.mark.parametrize("pooling", ["avg", "max"])
+@pytest.mark.parametrize("layers", [LAYERS, ("conv1_2", "conv2_1"), ("conv4_2",)])
+def test_readers_see_the_places_they_are_given_and_ask_of_no_others(pooling, layers):
+    vgg, image = VGG(pooling=pooling).double(), load_image("horses", size=75).double().requires_grad_()
+
+    def places(layer: str) -> tuple[slice, slice]:
+        return slice(1, 2 + int(layer[4])), slice(1, None)
+
+    got = engine_read(vgg, image, [(layer, weigh) for layer in layers], places)
+    F = vgg(image, layers)
+    expected = [weigh(F[layer][(..., *places(layer))]) for layer in layers]
+    torch.testing.assert_close(got, expected, rtol=1e-9, atol=0.0)
+    (by_autograd,) = torch.autograd.grad(torch.stack(expected).sum(), image)
+    assert (gradient(got, image) - by_autograd).norm() < 1e-9 * by_autograd.norm()
+
+
+@pytest.mark.parametrize(("precision", "losses", "gradients"), [("float32", 1e-5, 5e-3), ("bfloat16", 2e-2, 5e-2)])
+def test_in_less_precision_it_is_near_autograds(precision, losses, gradients):
+    vgg, image = VGG(), load_image("horses", size=75).requires_grad_()
+    F = vgg(image, LAYERS)
+    expected, got = [weigh(F[layer]) for layer in LAYERS], read(vgg, image, LAYERS, precision)
+    torch.testing.assert_close([loss.float() for loss in got], expected, rtol=losses, atol=0.0)
+    (by_autograd,) = torch.autograd.grad(torch.stack(expected).sum(), image)
+    assert (gradient(got, image) - by_autograd).norm() < gradients * by_autograd.norm()
+
+
+def test_it_agrees_with_finite_differences():
+    vgg = VGG(weights="random").double()
+    image = torch.rand(1, 3, 6, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: read(vgg, x, ("conv1_2", "conv2_1")), image)
+
+
+def test_in_float64_it_answers_as_a_plain_forward_does():
+    vgg, image = VGG().double(), load_image("horses", size=64).double()
+    F = vgg(image, LAYERS)
+    for layer, got in zip(LAYERS, engine_read(vgg, image, [(layer, lambda F: F) for layer in LAYERS]), strict=True):
+        assert got.dtype == torch.float64
+        torch.testing.assert_close(got, F[layer])
+
+
+def test_one_may_go_back_twice_and_from_some_readings_only():
+    vgg, image = VGG(), load_image("horses", size=64).requires_grad_()
+    got = read(vgg, image, LAYERS)
+    first = gradient(got, image, retain_graph=True)
+    assert torch.equal(gradient(got, image, retain_graph=True), first)
+    torch.testing.assert_close(gradient(got[:2], image), gradient(read(vgg, image, LAYERS[:2]), image))
+
+
+def test_what_the_losses_ask_is_not_overwritten():
+    vgg, image = VGG(), load_image("horses", size=64).requires_grad_()
+    F = engine_read(vgg, image, [("conv1_1", lambda F: F), ("conv2_1", lambda F: F)])
+    asked = [torch.ones_like(f) for f in F]
+    torch.autograd.grad(F, image, asked)
+    assert all(bool((D == 1).all()) for D in asked)
+
+
+def test_a_response_that_was_changed_in_place_is_noticed():
+    vgg, image = VGG(), load_image("horses", size=64).requires_grad_()
+    (F,) = engine_read(vgg, image, [("conv2_1", lambda F: F)])
+    loss = F.square().sum()
+    with torch.no_grad():
+        F.mul_(0)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+
+
+def test_responses_are_given_up_on_the_way_back():
+    deep_ones, alive = [], []
+
+    def deep(F: Tensor) -> Tensor:
+        deep_ones.append(StorageWeakRef(F.untyped_storage()))
+        return F.sum()
+
+    def shallow(F: Tensor) -> Tensor:
+        twice = 2 * F
+        twice.register_hook(lambda _: alive.append(not deep_ones[0].expired()))
+        return twice.sum()
+
+    vgg, image = VGG(), load_image("horses", size=64).requires_grad_()
+    gradient(engine_read(vgg, image, [("conv3_1", deep), ("conv1_1", shallow)]), image)
+    assert alive == [False]
+
+
+def test_a_reader_that_takes_no_derivative_leaves_those_of_the_others_as_they_are():
+    vgg, image = VGG(), load_image("horses", size=64).requires_grad_()
+    both = engine_read(vgg, image, [("conv2_1", lambda F: F.detach().sum()), ("conv2_1", weigh)])
+    torch.testing.assert_close(gradient(both, image), gradient(engine_read(vgg, image, [("conv2_1", weigh)]), image))
+
+
+def test_nothing_is_kept_where_no_derivative_is_wanted():
+    vgg, image = VGG(), load_image("horses", size=64)
+    with torch.no_grad():
+        assert not any(r.requires_grad for r in read(vgg, image.requires_grad_(), LAYERS))
+    assert not any(r.requires_grad for r in read(vgg, image.detach(), LAYERS))
+
+
+def test_bfloat16_is_near_float32_and_takes_half_the_memory():
+    image, vgg = load_image("horses", size=64), VGG()
+    exact = vgg(image, LAYERS)
+    for name, short in zip(
+        LAYERS, engine_read(vgg, image, [(n, lambda F: F) for n in LAYERS], precision="bfloat16"), strict=True
+    ):
+        assert short.dtype == torch.bfloat16 and 2 * short.nbytes == exact[name].nbytes
+        assert (short - exact[name]).norm() < 0.02 * exact[name].norm()
+
+
+@pytest.mark.parametrize("pooling", ["avg", "max"])
+@pytest.mark.parametrize("times", [1e-12, 1.0, 1e12])
+def test_derivatives_may_be_far_outside_float16(pooling, times):
+    image = load_image("horses", size=64).requires_grad_()
+
+    def at(precision: str) -> tuple[list[Tensor], Tensor]:
+        readers = [(layer, lambda F: times * weigh(F)) for layer in LAYERS]
+        losses = engine_read(VGG(pooling=pooling), image, readers, precision=precision)
+        return losses, gradient(losses, image)
+
+    (exact, by_float32), (got, by_float16) = at("float32"), at("float16")
+    torch.testing.assert_close(got, exact, rtol=1e-2, atol=0.0)
+    assert (by_float16 - by_float32).norm() < 0.02 * by_float32.norm()
+
+
+def test_derivatives_by_nothing_are_nothing_in_float16_too():
+    image = load_image("horses", size=64).requires_grad_()
+    got = engine_read(VGG(), image, [("conv3_1", lambda F: 0 * F.sum())], precision="float16")
+    assert not gradient(got, image).any()

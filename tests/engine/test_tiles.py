@@ -1,0 +1,122 @@
+"""An image taken part by part: the same losses and gradient, in less memory."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nstlab.engine.buffers import BUFFERS
+from nstlab.engine.evaluation import evaluate, plan
+from nstlab.engine.memory import PEAK, PEAK_FLOAT16, WORKSPACE, evaluation_memory, fitting_tile, free_memory, run_memory
+from nstlab.engine.network import KEPT, read
+from nstlab.engine.tiles import ALIGNED, GRID, halo, tiles
+from nstlab.files.architecture import places_of
+from nstlab.images import load_image
+from nstlab.objective import Objective
+from nstlab.terms import Term
+from nstlab.textbook import CONTENT_LAYER, STYLE_LAYERS
+from nstlab.transfer import style_transfer_objective, stylize, stylize_run
+from nstlab.vgg import VGG
+
+LAYERS = (CONTENT_LAYER, *STYLE_LAYERS)
+
+
+@settings(deadline=None)
+@given(st.integers(32, 900), st.integers(32, 900), st.integers(1, 20), st.sampled_from([0, 16, 64]))
+def test_tiles_cover_every_pixel_once_lie_on_the_grid_and_keep_their_size(H, W, n, margin):
+    covered = torch.zeros(H, W)
+    for t in tiles((H, W), n * GRID, margin):
+        covered[t.rows, t.columns] += 1
+        for own, seen, length in ((t.rows, t.seen_rows, H), (t.columns, t.seen_columns, W)):
+            assert own.start % GRID == 0 and (own.stop % GRID == 0 or own.stop == length)
+            assert own.stop - own.start <= n * GRID
+            assert seen.start % ALIGNED == 0 and seen.stop == min(length, own.stop + margin)
+            assert max(0, own.start - margin) - ALIGNED < seen.start <= max(0, own.start - margin)
+    assert (covered == 1).all()
+
+
+def test_without_its_halo_a_tile_would_be_wrong():
+    vgg, layer, image = VGG(), "conv4_1", load_image("horses", size=160)
+    whole = vgg(image, [layer])[layer]
+    error = {}
+    for around in (0, halo(vgg, [layer])):
+        t = tiles((image.shape[2], image.shape[3]), 64, around)[1]
+        (F,) = read(vgg, t.look(image), [(layer, lambda F: F)], t.inside)
+        error[around] = (F - t.part(whole, layer)).norm() / t.part(whole, layer).norm()
+    assert error.pop(0) > 0.05 and max(error.values()) < 1e-4
+
+
+def test_no_pixel_beyond_the_halo_reaches_a_response():
+    vgg, layer = VGG(weights="random"), "conv5_1"
+    image = torch.rand(1, 3, 272, 16, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    place = vgg(image, [layer])[layer][..., 8, 0].sum()  # answers for rows 128 to 143
+    rows = torch.autograd.grad(place, image)[0].abs().sum((0, 1, 3)).nonzero().flatten()
+    assert rows[0] >= 128 - halo(vgg, [layer]) and rows[-1] < 144 + halo(vgg, [layer])
+
+
+def test_stylize_takes_a_tile_and_gives_the_same_picture():
+    vgg = VGG()
+    whole, tiled = (
+        stylize("horses", "great_wave", size=96, steps=2, coarse_to_fine=False, vgg=vgg, tile=tile)
+        for tile in (None, 48)
+    )
+    torch.testing.assert_close(tiled.image, whole.image, atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("tile", [0, 8, 100, -16, "all"])
+def test_a_tile_off_the_grid_is_refused(tile):
+    with pytest.raises(ValueError, match="multiple of 16"):
+        plan(style_transfer_objective(VGG(), torch.rand(1, 3, 64, 64), torch.rand(1, 3, 64, 64), tile=tile))
+
+
+def test_a_term_that_needs_the_whole_image_is_refused_by_name():
+    term = Term(lambda image, F: F["conv1_1"].max(), ("conv1_1",))
+    with pytest.raises(ValueError, match="peak"):
+        evaluate(Objective({"peak": term}, {"peak": 1.0}, (64, 64), VGG(), tile=32), torch.rand(1, 3, 64, 64))
+
+
+def test_the_tile_chosen_is_the_largest_that_fits():
+    vgg, size = VGG(), (2048, 3072)
+    assert fitting_tile(vgg, LAYERS, size, run_memory(vgg, LAYERS, size)) is None
+    memory = run_memory(vgg, LAYERS, size) // 2
+    tile = fitting_tile(vgg, LAYERS, size, memory)
+    assert run_memory(vgg, LAYERS, size, tile) <= memory < run_memory(vgg, LAYERS, size, tile + ALIGNED)
+    assert fitting_tile(vgg, LAYERS, size, 0) == 256
+
+
+def test_bfloat16_is_planned_with_half_the_memory():
+    short, exact = (evaluation_memory(VGG(), LAYERS, (512, 512), None, p) - WORKSPACE for p in ("bfloat16", "float32"))
+    assert 2 * short == pytest.approx(exact, abs=2)
+
+
+def test_max_pooling_is_planned_with_more():
+    least, more = (evaluation_memory(VGG(pooling=p), LAYERS, (512, 512)) for p in ("avg", "max"))
+    assert least < more < 1.4 * least
+
+
+def test_float16_is_planned_with_a_wide_copy_of_what_is_read():
+    half, wide = (evaluation_memory(VGG(), LAYERS, (512, 512), None, p) - WORKSPACE for p in ("bfloat16", "float16"))
+    copies = sum(VGG().convolution(layer).out_channels * places_of(layer, (512, 512)) * 4 for layer in LAYERS)
+    assert wide / PEAK_FLOAT16 - half / PEAK["avg"] == pytest.approx(copies, abs=2)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_filters_prepared_are_planned_until_they_are_there(precision):
+    vgg, image = VGG(), torch.rand(1, 3, 64, 64)
+    before = run_memory(vgg, LAYERS, (64, 64), None, precision)
+    read(vgg, image, [(layer, torch.Tensor.sum) for layer in LAYERS], precision=precision)
+    layers = [kept.layer for kept in KEPT[vgg].values()]
+    made = sum(layer.U.nbytes for layer in layers if layer.U is not None)
+    made += sum(layer.weight.nbytes for layer in layers) if precision == "bfloat16" else 0
+    assert before - run_memory(vgg, LAYERS, (64, 64), None, precision) == made > 5e7
+
+
+def test_a_run_divides_its_image_by_itself_if_memory_is_short(monkeypatch):
+    monkeypatch.setattr("psutil.virtual_memory", lambda: type("memory", (), {"available": 5 * 10**7}))
+    run = stylize_run("horses", "great_wave", size=320, steps=0, coarse_to_fine=False)
+    assert len(plan(run.objectives[-1]).tiles) > 1
+
+
+def test_free_buffers_count_as_free_memory(monkeypatch):
+    monkeypatch.setattr("psutil.virtual_memory", lambda: type("memory", (), {"available": 5}))
+    assert free_memory(torch.device("cpu")) == 5 + BUFFERS.idle()

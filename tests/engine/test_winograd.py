@@ -1,0 +1,90 @@
+"""The convolution with fewer multiplications answers what a plain one answers."""
+
+import pytest
+import torch
+import torch.nn.functional as nnf
+from test_convolution import there_and_back
+from torch import Tensor
+
+from nstlab.engine.network import KEPT, read
+from nstlab.engine.winograd import CHUNK, FOUR, MODES, TWO, rectified, transformed, transposed
+from nstlab.images import load_image
+from nstlab.vgg import VGG
+
+
+def answer(vgg: VGG, image: Tensor, layer: str, precision: str = "float32") -> Tensor:
+    return read(vgg, image, [(layer, lambda F: F)], precision=precision)[0]
+
+
+def numbers(*shape: int) -> Tensor:
+    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("algorithm", [TWO, FOUR], ids=["2x2", "4x4"])
+@pytest.mark.parametrize("padding", MODES)
+@pytest.mark.parametrize("size", [(8, 6), (7, 5), (1, 1), (2, 9)])
+def test_it_equals_a_plain_convolution_there_and_back(size, padding, algorithm):
+    x, weight, bias, d = numbers(2, 3, *size), numbers(5, 3, 3, 3), numbers(5), numbers(2, 5, *size)
+    U = transformed(weight, algorithm)
+    assert U.shape == ((algorithm.m + 2) ** 2, 3, 5)
+    there, back = there_and_back(x, weight, bias, d, padding)
+    torch.testing.assert_close(rectified(x, U, bias, padding), there)
+    torch.testing.assert_close(transposed(d, U, padding), back)
+
+
+@pytest.mark.parametrize("padding", MODES)
+@pytest.mark.parametrize("algorithm", [TWO, FOUR], ids=["2x2", "4x4"])
+def test_large_images_go_some_rows_at_a_time(algorithm, padding):
+    x, U, bias = numbers(1, 3, 40, 6), transformed(numbers(4, 3, 3, 3), algorithm), numbers(4)
+    at_once = rectified(x, U, bias, padding)
+    columns = -(-6 // algorithm.m)
+    assert len(U) * 40 * columns * 4 < CHUNK
+    three_rows = len(U) * columns * 4 * 3
+    torch.testing.assert_close(rectified(x, U, bias, padding, three_rows), at_once)
+
+
+@pytest.mark.parametrize(("dtype", "within"), [(torch.bfloat16, 1e-2), (torch.float32, 5e-6)])
+def test_it_is_nearly_as_exact_as_its_numbers(dtype, within):
+    x, weight, d = numbers(1, 64, 12, 12).to(dtype), (numbers(64, 64, 3, 3) / 24).to(dtype), numbers(1, 64, 8, 8)
+    U, d = transformed(weight), d.to(dtype)
+    there = nnf.conv2d(x.double(), weight.double(), padding=1).relu()
+    back = nnf.conv_transpose2d(d.double(), weight.double(), padding=1)
+    assert 0 < (rectified(x, U, torch.zeros(64, dtype=dtype), "zeros") - there).norm() < within * there.norm()
+    assert 0 < (transposed(d, U, "zeros") - back).norm() < within * back.norm()
+
+
+NARROWER = ["conv2_1", "conv2_2", "conv3_1"]
+WIDE = ["conv3_2", "conv3_3", "conv3_4", "conv4_1", "conv4_2", "conv4_3", "conv4_4", "conv5_1"]
+
+
+@pytest.mark.parametrize(
+    ("precision", "within", "layers"), [("bfloat16", 5e-2, WIDE), ("float32", 1e-5, NARROWER + WIDE)]
+)
+def test_the_network_takes_it_for_wide_layers_and_answers_the_same(precision, within, layers):
+    image, vgg = load_image("horses", size=64), VGG()
+    wide = answer(vgg, image, "conv5_1", precision)
+    assert sorted(name for (name, _), kept in KEPT[vgg].items() if kept.layer.U is not None) == layers
+    plain = vgg(image, ["conv5_1"])["conv5_1"]
+    assert 0 < (wide - plain).norm() < within * plain.norm()
+
+
+def test_filters_that_were_changed_are_transformed_again():
+    image, vgg = load_image("horses", size=64), VGG()
+    before = answer(vgg, image, "conv4_1", "bfloat16")
+    vgg.convolution("conv4_1").weight.zero_()
+    assert not torch.equal(answer(vgg, image, "conv4_1", "bfloat16"), before)
+
+
+def test_a_network_brought_to_another_type_and_back_answers_with_the_filters_it_has():
+    image, vgg = load_image("horses", size=64), VGG()
+    answer(vgg, image, "conv4_1")
+    assert answer(vgg.double(), image.double(), "conv4_1").dtype == torch.float64
+    rounded = answer(vgg.bfloat16().float(), image, "conv4_1")
+    torch.testing.assert_close(rounded, vgg(image, ["conv4_1"])["conv4_1"], rtol=1e-3, atol=1e-2)
+
+
+def test_a_network_built_in_inference_mode_answers_the_same():
+    image = load_image("horses", size=64)
+    with torch.inference_mode():
+        F = answer(VGG(), image, "conv4_1", "bfloat16")
+    assert torch.equal(F, answer(VGG(), image, "conv4_1", "bfloat16"))

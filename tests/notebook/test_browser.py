@@ -1,0 +1,299 @@
+"""A learner's hands on the notebooks: JupyterLab in a real browser, on a copy, from opening the page to Stop.
+
+NSTLAB_SCREENSHOTS=FOLDER keeps a picture of every stage to look at.
+"""
+
+import ast
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import uuid
+from pathlib import Path
+
+import nbformat
+import pytest
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="the browser test needs: pip install playwright")
+
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+SETTINGS = {  # of JupyterLab: all cells on the page at once, no question about news, no asking for updates
+    "notebook-extension/tracker": {"windowingMode": "none"},
+    "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+}
+GENERATED = "generated.ipynb"
+CELLS = """
+from nstlab.course.profiles import profile
+from nstlab.transfer import stylize_run
+from nstlab.notebook.image_picker import ImagePicker
+from nstlab.notebook.run_panel import LiveRun
+picker = ImagePicker("content", "red_panda")
+picker
+----
+other = LiveRun(lambda: stylize_run("horses", "starry_night", size=64, steps=2))
+live = LiveRun(lambda: stylize_run(picker.image, "great_wave", size=profile().size, steps=profile().steps))
+live
+----
+other.start()
+other.wait()
+other
+"""
+LONGER = """
+import time as _time
+from nstlab.coarse_to_fine import CoarseToFine as _CoarseToFine
+from nstlab.notebook.run_panel import LiveRun as _LiveRun
+def _slowly(points):
+    for point in points:
+        _time.sleep(0.1)
+        yield point
+def _longer(make_run):
+    "Under the ci profile a run is over before a hand has moved the mouse: more epochs, and slower ones."
+    def made():
+        run = make_run()
+        if isinstance(run.points, _CoarseToFine):
+            objective, steps = run.points.stages[-1]
+            run.points.stages[-1], run.steps = (objective, steps + 200), run.steps + 200
+            run.points.left += 200 * (len(run.points.stages) == 1)
+        run.points = _slowly(run.points)
+        return run
+    return made
+_lives = {value for value in list(globals().values()) if isinstance(value, _LiveRun)}
+for _live in _lives:
+    _live.make_run = _longer(_live.make_run)
+    _live.reset()
+"""
+STOPWATCH = """live => {
+    live.addEventListener("click", () => { window.clicked = performance.now(); }, true);
+    new MutationObserver(() => {
+        if (live.innerText.includes("Stopped")) window.answered ??= performance.now();
+    }).observe(live, {subtree: true, childList: true, characterData: true});
+}"""
+
+sync_api.expect.set_options(timeout=20_000)
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; on Debian or Ubuntu: apt-get install chromium"),
+]
+
+
+def with_a_live_run() -> list[str]:
+    """The notebooks of the course that have one, and a small one that this test writes itself."""
+    return [GENERATED, *(p.name for p in sorted(NOTEBOOKS.glob("*.ipynb")) if "LiveRun(" in p.read_text("utf-8"))]
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """The address of a JupyterLab that serves a copy of the notebooks; it is gone afterwards, whatever happened."""
+    home = tmp_path_factory.mktemp("lab")
+    shutil.copytree(NOTEBOOKS, home / "notebooks")
+    cells = [nbformat.v4.new_code_cell(source.strip()) for source in CELLS.split("----")]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), home / "notebooks" / GENERATED)
+    for name, settings in SETTINGS.items():
+        path = home / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(settings))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    folders = {f"JUPYTER_{kind}_DIR": str(home / kind.lower()) for kind in ("CONFIG", "RUNTIME", "DATA")}
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}"]
+    command += ["--ServerApp.port_retries=0", "--ServerApp.disable_check_xsrf=True", "--IdentityProvider.token="]
+    command += ["--LabApp.expose_app_in_browser=True", f"--ServerApp.root_dir={home / 'notebooks'}"]
+    command += [f"--LabApp.user_settings_dir={home / 'settings'}", f"--LabApp.workspaces_dir={home / 'workspaces'}"]
+    environment = {**os.environ, **folders, "IPYTHONDIR": str(home / "ipython"), "NSTLAB_PROFILE": "ci"}
+    with open(home / "log.txt", "w") as log:
+        server = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+    on_sigterm = signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the end is orderly then, too
+    try:
+        address = f"http://127.0.0.1:{port}"
+        wait_for_server(address, server, home / "log.txt")
+        yield address
+    finally:
+        signal.signal(signal.SIGTERM, on_sigterm)
+        server.terminate()
+        try:
+            server.wait(15)
+        except subprocess.TimeoutExpired:
+            os.killpg(server.pid, signal.SIGKILL)
+            server.wait(5)
+
+
+def wait_for_server(address: str, server: subprocess.Popen, log: Path) -> None:
+    for _ in range(120):
+        try:
+            urllib.request.urlopen(f"{address}/api/status", timeout=5).close()
+            return
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            if server.poll() is not None:
+                break
+            time.sleep(0.5)
+    pytest.fail(f"JupyterLab did not start:\n{log.read_text()[-3000:]}", pytrace=False)
+
+
+@pytest.fixture
+def page(lab):
+    """A browser page that has seen nothing before; `page.complaints` collects the console's errors."""
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        try:
+            page = browser.new_page(viewport={"width": 1280, "height": 900})
+            page.set_default_timeout(20_000)
+            page.complaints = []
+            blank = {"body": "<svg xmlns='http://www.w3.org/2000/svg'/>", "content_type": "image/svg+xml"}
+            page.route(re.compile(r"^https?://(?!127\.0\.0\.1)"), lambda route: route.fulfill(**blank))  # the badge
+            page.on("console", lambda said: said.type == "error" and page.complaints.append(said.text))
+            page.on("pageerror", lambda error: page.complaints.append(str(error)))
+            yield page
+        finally:
+            browser.close()
+            for kernel in json.load(urllib.request.urlopen(f"{lab}/api/kernels", timeout=20)):
+                end = urllib.request.Request(f"{lab}/api/kernels/{kernel['id']}", method="DELETE")
+                urllib.request.urlopen(end, timeout=20).close()
+
+
+def open_and_run(page, lab: str, notebook: str) -> None:
+    """Open a notebook in a workspace of its own, run all cells, and see that none failed or wrote to stderr."""
+    page.goto(f"{lab}/lab/workspaces/{uuid.uuid4().hex}/tree/{notebook}")
+    kernel = "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel"
+    page.wait_for_function(f"{kernel}?.status === 'idle'", timeout=60_000)
+    page.evaluate("void jupyterapp.commands.execute('notebook:run-all-cells').then(() => { window.ranAll = true; })")
+    page.wait_for_function("window.ranAll", timeout=180_000)
+    outputs = page.evaluate(
+        "jupyterapp.shell.currentWidget.content.model.toJSON().cells.flatMap(cell => cell.outputs || [])"
+    )
+    wrong = [o for o in outputs if o["output_type"] == "error" or o.get("name") == "stderr"]
+    assert not wrong, "\n".join(str(o.get("evalue") or o.get("text")) for o in wrong)
+
+
+def ask(page, expression: str, code: str = ""):
+    """What an expression is in the notebook's kernel, after some code."""
+    answer = page.evaluate(
+        """async ([code, expression]) => {
+            const kernel = jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+            const user_expressions = {answer: expression};
+            const done = kernel.requestExecute({code, user_expressions, store_history: false}).done;
+            const late = new Promise((_, fail) => setTimeout(() => fail(new Error("the kernel is busy")), 20000));
+            return (await Promise.race([done, late])).content;
+        }""",
+        [code, expression],
+    )
+    assert answer["status"] == "ok", answer
+    assert answer["user_expressions"]["answer"]["status"] == "ok", answer
+    return ast.literal_eval(answer["user_expressions"]["answer"]["data"]["text/plain"])
+
+
+def look(what, name: str) -> None:
+    """Keep a picture of a page, or of a part of one, where NSTLAB_SCREENSHOTS says."""
+    folder = os.environ.get("NSTLAB_SCREENSHOTS")
+    if folder:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        what.screenshot(path=str(Path(folder) / f"{name}.png"))
+
+
+def epoch(live) -> int:
+    found = re.search(r"epoch (\d+)", live.locator(".nstlab-status").inner_text())
+    return int(found[1]) if found else -1
+
+
+def wait_for_epoch(page, live, above: int) -> int:
+    deadline = time.monotonic() + 30
+    while epoch(live) <= above:
+        assert time.monotonic() < deadline, live.inner_text()
+        page.wait_for_timeout(50)
+    return epoch(live)
+
+
+@pytest.mark.parametrize("notebook", with_a_live_run())
+def test_a_run_is_started_paused_weighed_stepped_and_stopped_by_hand(page, lab, notebook, record_property):
+    began = time.monotonic()
+    open_and_run(page, lab, notebook)
+    record_property("seconds to run all cells", round(time.monotonic() - began, 1))
+    ask(page, "1", LONGER)
+    live = page.locator(".nstlab-live").first
+    live.scroll_into_view_if_needed()
+    look(page, f"{notebook}-1-ready")
+    status, picture = live.locator(".nstlab-status"), live.locator("img:visible")
+
+    def press(label: str) -> None:
+        live.get_by_role("button", name=label).click()
+
+    press("Step")
+    sync_api.expect(status).to_contain_text("Paused · epoch 1 ")
+    before = picture.screenshot()
+    press("Start")
+    seen = wait_for_epoch(page, live, above=3)
+    look(page, f"{notebook}-2-running")
+    press("Pause")
+    sync_api.expect(status).to_contain_text("Paused")
+    held = epoch(live)
+    assert held >= seen and picture.screenshot() != before
+    page.wait_for_timeout(600)
+    assert epoch(live) == held
+    look(live, f"{notebook}-3-paused")
+
+    slider, readout = live.locator(".noUi-handle").first, live.locator(".widget-readout").first
+    weight = readout.inner_text()
+    slider.focus()
+    for _ in range(5):
+        slider.press("ArrowLeft")
+    sync_api.expect(readout).not_to_have_text(weight)
+    press("Step")
+    assert wait_for_epoch(page, live, above=held) == held + 1
+    find = "next(live for live in _lives if live.player.state == 'paused')"
+    earlier, later = ask(page, f"[list(r.weights.values()) for r in {find}.history[-2:]]")
+    assert later[0] < earlier[0] and later[1:] == earlier[1:]
+
+    press("Start")
+    wait_for_epoch(page, live, above=held + 2)
+    look(page, f"{notebook}-4-going-on")
+    live.evaluate(STOPWATCH)
+    press("Stop")
+    sync_api.expect(status).to_contain_text("Stopped")
+    answered = page.evaluate("window.answered - window.clicked") / 1000
+    record_property("seconds from the click to Stopped", round(answered, 3))
+    assert answered < 3  # on a machine that does other things besides; bench_live.py measures
+    sync_api.expect(live.locator("img[alt*=epochs]")).to_be_visible()
+    look(live, f"{notebook}-5-stopped")
+    assert not page.complaints, page.complaints
+
+
+@pytest.mark.parametrize("notebook", [name for name in with_a_live_run() if name == GENERATED])
+def test_a_picture_is_picked_and_a_bad_path_is_answered_in_one_line(page, lab, notebook, tmp_path):
+    open_and_run(page, lab, notebook)
+    picker = page.locator(".nstlab-picker").first
+    sync_api.expect(picker.get_by_alt_text("Red panda")).to_be_visible()
+    picker.get_by_label("sample").select_option("Nokota horse stud band (meadow, blue sky)")
+    sync_api.expect(picker.get_by_alt_text("Nokota")).to_be_visible()
+    assert ask(page, "picker.image") == "horses"
+    picker.get_by_label("or path").fill("nowhere.jpg")
+    picker.get_by_label("or path").press("Enter")
+    sync_api.expect(picker.get_by_text("load_image('nowhere.jpg')")).to_be_visible()
+    look(page, "picker-bad-path")
+    assert ask(page, "picker.image") == "horses"
+    mine = tmp_path / "mine.jpg"
+    shutil.copy(Path(__file__).parents[2] / "nstlab/data/images/content/astronaut.jpg", mine)
+    with page.expect_file_chooser() as chooser:
+        picker.get_by_role("button", name="upload").click()
+    chooser.value.set_files(mine)
+    sync_api.expect(picker.get_by_alt_text("mine.jpg")).to_be_visible()
+    assert ask(page, "isinstance(picker.image, bytes)")
+    look(page, "picker-upload")
+    assert not page.complaints, page.complaints

@@ -1,0 +1,598 @@
+"""The widgets by click and by call: what buttons do to a run, what a run does to the page, and what neither may do."""
+
+import datetime
+import itertools
+import subprocess
+import sys
+import threading
+import time
+from xml.etree import ElementTree
+
+import ipywidgets
+import nbformat
+import pytest
+import torch
+from nbclient import NotebookClient
+
+from nstlab import live as live_module
+from nstlab.files.decoding import ImageError
+from nstlab.images import load_image, save_image
+from nstlab.notebook.image_picker import ImagePicker
+from nstlab.notebook.live_curves import losses_svg
+from nstlab.notebook.player import Player
+from nstlab.notebook.run_display import seconds_left
+from nstlab.notebook.run_panel import LiveRun, somebody_is_there, weight_control
+from nstlab.objective import Objective
+from nstlab.optimizers import Descent
+from nstlab.runs import DivergenceError, Record, Run, optimize
+from nstlab.terms import Term
+
+TINY = """
+import torch
+from nstlab.objective import Objective
+from nstlab.terms import Term
+from nstlab.runs import Run
+from nstlab.optimizers import Descent
+from nstlab.notebook.run_panel import LiveRun
+
+def make_run(steps):
+    distance = Term(lambda x, _: (x - 0.3).square().sum())
+    objective = Objective({"distance": distance}, {"distance": 1.0}, size=(32, 48))
+    return Run(Descent(objective, torch.zeros(1, 3, 32, 48), rate=1e-3), steps, [objective])
+"""  # for a process of its own
+
+
+class Bowl:
+    """A run with two terms; `before` is called before each evaluation, which takes `seconds`."""
+
+    def __init__(self, before=lambda evaluation: None, steps=12, seconds=0.0):
+        self.before, self.steps, self.seconds, self.evaluations = before, steps, seconds, 0
+
+    def __call__(self):
+        """make_run."""
+        terms = {"content": Term(lambda x, _: (x - 0.3).square().sum()), "style": Term(self.style)}
+        objective = Objective(terms, {"content": 1000.0, "style": 1.0}, size=(32, 48))
+        start = torch.rand(1, 3, 32, 48, generator=torch.Generator().manual_seed(1))
+        return Run(Descent(objective, start, rate=1e-4), self.steps, [objective])
+
+    def style(self, x, _):
+        self.before(self.evaluations)
+        self.evaluations += 1
+        time.sleep(self.seconds)
+        return (x - 0.7).abs().sum()
+
+
+def in_one_go(**settings):
+    run = Bowl(**settings)()
+    for _ in run:
+        pass
+    return run
+
+
+def until(condition, seconds=10.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.005)
+
+
+def controls(widget):
+    """Everything inside a widget that a hand can move."""
+    for child in getattr(widget, "children", ()):
+        yield from controls(child)
+    if isinstance(widget, ipywidgets.Button | ipywidgets.FileUpload) or (
+        isinstance(widget, ipywidgets.ValueWidget) and not isinstance(widget, ipywidgets.HTML | ipywidgets.Image)
+    ):
+        yield widget
+
+
+def click(live, name):
+    live.buttons[name].click()
+
+
+@pytest.fixture
+def lives():
+    """Makes live runs in threads and ends them all."""
+    made = []
+
+    def make(make_run, mode="thread"):
+        made.append(LiveRun(make_run, mode=mode))
+        return made[-1]
+
+    yield make
+    for live in made:
+        live.stop()
+        if live.player.thread:
+            live.player.thread.join(10)
+
+
+# Buttons and calls
+
+
+def test_nothing_happens_before_start_and_start_makes_the_run(lives):
+    bowl = Bowl()
+    live = lives(bowl)
+    assert bowl.evaluations == 0 and live.history == [] and live.image is None
+    assert "Ready" in live.view.status.value and "grow here" in live.view.still.value
+    click(live, "Start")
+    live.wait(10)
+    assert repr(live) == "<live run: Finished, epoch 12 of 12>"
+    assert torch.equal(live.image, in_one_go().image)
+
+
+def test_pause_holds_the_run_and_start_goes_on_as_if_nothing_had_been(lives):
+    live = lives(Bowl(seconds=0.02))
+    click(live, "Start")
+    until(lambda: len(live.history) > 3)
+    click(live, "Pause")
+    live.wait(10)
+    held = len(live.history)
+    assert "Paused" in live.view.status.value and 3 < held < 13
+    time.sleep(0.1)
+    assert len(live.history) == held
+    click(live, "Start")
+    live.wait(10)
+    assert [r.index for r in live.history] == list(range(13))
+    assert torch.equal(live.image, in_one_go().image)
+
+
+@pytest.mark.parametrize("mode", ["thread", "foreground"])
+def test_step_takes_one_epoch_and_shows_it(lives, mode):
+    live = lives(Bowl(), mode)
+    for epoch in (1, 2, 3):
+        click(live, "Step")
+        live.wait(10)
+        assert live.history[-1].index == epoch and f"epoch {epoch} of 12" in live.view.status.value
+    frame = live.view.moving.value
+    live.step()
+    live.wait(10)
+    assert live.view.moving.value != frame
+
+
+def test_stop_ends_the_run_and_shows_the_picture_with_words(lives):
+    live = lives(Bowl(steps=1000, seconds=0.01))
+    live.alt = live.view.alt = 'a "pastiche"'
+    click(live, "Start")
+    until(lambda: len(live.history) > 3)
+    click(live, "Stop")
+    live.wait(10)
+    held = len(live.history)
+    assert "Stopped" in live.view.status.value and live.view.moving.layout.display == "none"
+    assert f'alt="a &quot;pastiche&quot;, after {held - 1} epochs"' in live.view.still.value
+    click(live, "Step")  # a run that was ended stays ended: this is a new one
+    live.wait(10)
+    assert len(live.history) == 2 and live.view.still.layout.display == "none"
+
+
+def test_a_paused_run_can_be_stopped(lives):
+    live = lives(Bowl(), "foreground")
+    live.step()
+    live.stop()
+    assert "Stopped" in live.view.status.value and 'alt="The pastiche, after 1 epochs"' in live.view.still.value
+
+
+def test_reset_forgets_the_run_even_while_it_goes_on_and_asks_for_a_new_one(lives):
+    bowl = Bowl(steps=1000, seconds=0.01)
+    live = lives(bowl)
+    live.start()
+    until(lambda: len(live.history) > 3)
+    forgotten = live.player
+    click(live, "Reset")
+    assert live.history == [] and "Ready" in live.view.status.value and not live.sliders.children
+    forgotten.wait(10)
+    assert "Ready" in live.view.status.value
+    bowl.steps, bowl.seconds = 5, 0.0
+    live.start()
+    live.wait(10)
+    assert live.history[-1].index == 5
+
+
+def test_start_before_the_pause_has_come_goes_on(lives):
+    live = lives(Bowl(seconds=0.05))
+    live.start()
+    until(lambda: live.history)
+    for _ in range(5):
+        live.pause()
+        live.start()
+    live.wait(10)
+    assert "Finished" in live.view.status.value and len(live.history) == 13
+
+
+def test_buttons_without_a_meaning_are_disabled_and_do_no_harm(lives):
+    live = lives(Bowl(steps=1000, seconds=0.01))
+
+    def enabled():
+        return {name for name, button in live.buttons.items() if not button.disabled}
+
+    for name in ("Pause", "Stop", "Reset"):
+        click(live, name)
+    assert enabled() == {"Start", "Step"} and live.player.state == "ready"
+    live.start()
+    until(lambda: live.history)
+    assert enabled() == {"Pause", "Stop", "Reset"}
+    live.step()
+    live.pause()
+    live.wait(10)
+    assert enabled() == {"Start", "Step", "Stop", "Reset"}
+    live.stop()
+    assert enabled() == {"Start", "Step", "Reset"}
+
+
+def test_another_mode_is_refused():
+    with pytest.raises(ValueError, match="mode='fast' must be"):
+        LiveRun(Bowl(), mode="fast")
+
+
+# Weights
+
+
+def test_a_slider_moved_while_paused_counts_from_the_next_epoch_on(lives):
+    live = lives(Bowl())
+    live.step()
+    live.wait(10)
+    live.weights["content"].value = 10_000.0
+    live.step()
+    live.wait(10)
+    assert [r.weights["content"] for r in live.history] == [1000, 1000, 10_000]
+    assert live.history[-1].weights["style"] == 1
+
+
+def test_weights_can_be_changed_by_call_also_while_the_run_goes_on(lives):
+    live = lives(Bowl(steps=1000, seconds=0.005))
+    live.start()
+    until(lambda: live.weights)
+    live.weigh(style=5.0)
+    until(lambda: live.history[-1].weights == {"content": 1000, "style": 5.0})
+    assert live.weights["style"].value == 5.0
+
+
+@pytest.mark.parametrize(("weights", "says"), [({"stile": 1}, "content, style"), ({"style": -1}, "from 0 up")])
+def test_a_weight_that_cannot_be_is_refused_in_one_line(lives, weights, says):
+    live = lives(Bowl(), "foreground")
+    with pytest.raises(ValueError, match="step\\(\\) first"):
+        live.weigh(content=1.0)
+    live.step()
+    with pytest.raises(ValueError, match=says):
+        live.weigh(**weights)
+
+
+def test_a_weight_of_zero_gets_a_box_as_it_has_no_place_on_a_log_scale(lives):
+    live = lives(Bowl(), "foreground")
+    live.step()
+    live.weigh(style=0.0)
+    assert isinstance(live.weights["style"], ipywidgets.BoundedFloatText)
+    live.step()
+    assert live.history[-1].weights["style"] == 0
+    assert isinstance(weight_control("style", 1e-9), ipywidgets.FloatLogSlider)
+
+
+# Threads and time
+
+
+def test_stop_answers_at_once_and_a_long_epoch_is_the_last(lives):
+    quick, long = lives(Bowl(steps=10_000, seconds=0.01)), Bowl(steps=10, seconds=0.4)
+    quick.start()
+    until(lambda: len(quick.history) > 5)
+    began = time.monotonic()
+    quick.stop()
+    quick.wait(10)
+    assert time.monotonic() - began < 0.3
+    slow = lives(long)
+    slow.start()
+    until(lambda: long.evaluations == 3)
+    slow.stop()
+    assert "Stopping" in slow.view.status.value
+    slow.wait(10)
+    assert long.evaluations == 3 and len(slow.history) == 3
+
+
+def test_the_page_moves_at_most_four_times_a_second(lives):
+    live = lives(Bowl(steps=10_000, seconds=0.002))
+    live.start()
+    until(lambda: live.history)
+    moves = [], [], []
+    for seen, what in zip(moves, (live.view.status, live.view.curves, live.view.moving), strict=True):
+        what.observe(lambda change, seen=seen: seen.append(time.monotonic()), "value")
+    time.sleep(2.1)
+    paused = time.monotonic()
+    live.pause()
+    live.wait(10)
+    for seen in moves:
+        while_it_ran = [moment for moment in seen if moment < paused]
+        assert len(while_it_ran) <= 9 and (len(while_it_ran) >= 4 or seen is moves[2])  # the picture may stand still
+        assert all(later - earlier > 0.2 for earlier, later in itertools.pairwise(while_it_ran))
+
+
+def test_a_paused_run_leaves_no_thread_behind(lives):
+    before = threading.active_count()
+    live = lives(Bowl())
+    live.step()
+    live.wait(10)
+    assert threading.active_count() == before
+
+
+def test_two_runs_in_threads_do_not_disturb_each_other(lives):
+    one, two = lives(Bowl(seconds=0.01)), lives(Bowl(steps=20, seconds=0.005))
+    one.start()
+    two.start()
+    one.pause()
+    two.wait(10)
+    one.wait(10)
+    assert "Paused" in one.view.status.value and "Finished" in two.view.status.value
+    one.start()
+    one.wait(10)
+    assert torch.equal(one.image, in_one_go().image) and torch.equal(two.image, in_one_go(steps=20).image)
+
+
+def test_wait_says_when_it_waited_too_long(lives):
+    live = lives(Bowl(steps=1000, seconds=0.02))
+    live.start()
+    with pytest.raises(TimeoutError, match=r"after 0.05 s; pause\(\) or stop\(\)"):
+        live.wait(0.05)
+
+
+def test_a_cell_that_runs_again_stops_what_it_started_before(lives, monkeypatch):
+    def from_cell(cell, number):
+        request = {"metadata": {"cellId": cell}, "header": {"msg_id": number}}
+        monkeypatch.setattr(live_module, "current_request", lambda: request)
+        return lives(Bowl(steps=1000, seconds=0.01))
+
+    first, second, elsewhere = from_cell("a", "1"), from_cell("a", "1"), from_cell("b", "2")
+    for live in (first, second, elsewhere):
+        live.start()
+    from_cell("a", "3")
+    first.wait(10)
+    second.wait(10)
+    assert first.player.state == second.player.state == "stopped" and elsewhere.player.state == "running"
+
+
+def test_python_can_end_while_a_run_goes_on():
+    code = f"""{TINY}
+import time
+live = LiveRun(lambda: make_run(steps=10**6), mode="thread")
+live.start()
+while len(live.history) < 50:
+    time.sleep(0.01)
+"""
+    ended = subprocess.run([sys.executable, "-c", code], timeout=120, capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+# The foreground
+
+
+def test_in_the_foreground_an_interrupt_means_pause_and_start_goes_on(lives):
+    def interrupt(evaluation):
+        if evaluation == 5:
+            raise KeyboardInterrupt
+
+    live, seen = lives(Bowl(interrupt), "foreground"), []
+    live.view.status.observe(lambda change: seen.append(change.new), "value")
+    live.start()
+    assert "Paused" in live.view.status.value and live.history[-1].index == 4
+    assert any("interrupt the kernel to pause" in status for status in seen)
+    live.player.make_run.before = lambda evaluation: None
+    live.start()
+    live.wait()
+    assert "Finished" in live.view.status.value and torch.equal(live.image, in_one_go().image)
+
+
+def test_a_player_that_takes_a_step_and_is_asked_to_play_goes_on_to_the_end():
+    player = Player(Bowl(steps=6, seconds=0.02))
+    player.play(epochs=1, threaded=True)
+    player.play(threaded=True)
+    player.wait(20)
+    assert player.state == "finished" and len(player.run.history) == 7
+
+
+def test_steps_that_are_asked_for_while_one_is_taken_are_taken_too():
+    player = Player(Bowl(steps=6, seconds=0.05))
+    for _ in range(3):
+        player.play(epochs=1, threaded=True)
+    player.wait(20)
+    assert player.state == "paused" and len(player.run.history) == 4
+
+
+def test_a_picker_that_comes_back_to_its_picture_has_no_problem(tmp_path):
+    save_image(torch.rand(1, 3, 40, 40), tmp_path / "mine.png")
+    picker = ImagePicker(value=tmp_path / "mine.png")
+    picker.path.value = str(tmp_path / "none.png")
+    assert picker.problem.value
+    picker.path.value = str(tmp_path / "mine.png")
+    assert not picker.problem.value and picker.image == tmp_path / "mine.png"
+
+
+def test_an_interrupt_in_the_first_evaluation_leaves_the_start_uncounted():
+    def interrupt(evaluation):
+        raise KeyboardInterrupt
+
+    bowl = Bowl(interrupt)
+    player = Player(bowl)
+    player.play()
+    assert player.state == "paused" and not player.run.history
+    bowl.before = lambda evaluation: None
+    player.play(epochs=1)
+    assert player.state == "paused" and [r.index for r in player.run.history] == [0, 1]
+
+
+def test_an_interrupt_before_there_is_a_run_leaves_one_that_can_be_started(lives):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    live = lives(interrupted, "foreground")
+    live.start()
+    assert live.image is None and not live.buttons["Start"].disabled
+    live.player.make_run = Bowl()
+    live.start()
+    assert "Finished" in live.view.status.value
+
+
+def test_waiting_can_be_interrupted_and_pauses_the_run(monkeypatch):
+    player = Player(Bowl(steps=1000, seconds=0.01))
+    player.play(threaded=True)
+    until(lambda: player.run and player.run.history)
+    join, calls = player.thread.join, []
+
+    def interrupted_once(timeout):
+        calls.append(timeout)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        join(timeout)
+
+    monkeypatch.setattr(player.thread, "join", interrupted_once)
+    player.wait(10)
+    assert player.state == "paused"
+
+
+REQUESTS = {
+    "no kernel": ({}, False),
+    "a page with somebody at it": ({"header": {"msg_type": "execute_request"}, "content": {"allow_stdin": True}}, True),
+    "a program": ({"header": {"msg_type": "execute_request"}, "content": {"allow_stdin": False}}, False),
+    "a button": ({"header": {"msg_type": "comm_msg"}, "content": {}}, True),
+}
+
+
+@pytest.mark.parametrize("who", REQUESTS)
+def test_a_thread_is_taken_where_somebody_can_press_buttons(monkeypatch, who):
+    request, answer = REQUESTS[who]
+    monkeypatch.setattr(live_module, "current_request", lambda: request)
+    assert somebody_is_there() is answer
+    monkeypatch.setitem(sys.modules, "google.colab", None)
+    assert somebody_is_there() is False
+
+
+def test_a_notebook_that_a_program_executes_runs_in_the_foreground():
+    code = f"{TINY}\nlive = LiveRun(lambda: make_run(steps=12))\nlive.start()\nprint(live.player.threaded, live)"
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
+    NotebookClient(notebook, timeout=120).execute()
+    assert notebook.cells[0].outputs[0].text == "False <live run: Finished, epoch 12 of 12>\n"
+
+
+# Errors
+
+
+@pytest.mark.parametrize("mode", ["thread", "foreground"])
+def test_an_error_appears_on_the_page_and_is_raised_by_wait_until_reset(lives, mode):
+    def broken(evaluation):
+        if evaluation == 4:
+            raise RuntimeError("out of <memory>")
+
+    bowl = Bowl(broken)
+    live = lives(bowl, mode)
+    live.start()
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="out of <memory>"):
+            live.wait(10)
+    assert isinstance(live.error, RuntimeError)
+    assert "RuntimeError: out of &lt;memory&gt;" in live.view.problem.value and "Failed" in live.view.status.value
+    assert 'alt="The pastiche, after 3 epochs"' in live.view.still.value and live.image is not None
+    live.reset()
+    live.wait(10)
+    bowl.before = lambda evaluation: None
+    live.start()
+    live.wait(10)
+    assert live.view.problem.value == "" and "Finished" in live.view.status.value
+
+
+def test_a_run_that_cannot_be_made_says_why(lives):
+    live = lives(lambda: load_image("nowhere.jpg"))
+    click(live, "Start")
+    with pytest.raises(ImageError):
+        live.wait(10)
+    assert "ImageError: load_image(" in live.view.problem.value and "Failed" in live.view.status.value
+
+
+def test_a_run_that_diverges_keeps_its_last_good_picture(lives):
+    bowl = Bowl()
+    bowl.style = lambda x, _: x.sum() * (float("nan") if len(live.history) == 3 else 1)
+    live = lives(bowl, "foreground")
+    live.start()
+    with pytest.raises(DivergenceError):
+        live.wait()
+    assert live.image is not None and "diverged" in live.view.problem.value
+
+
+# What is seen
+
+
+def test_every_control_has_a_visible_label(lives):
+    live = lives(Bowl(), "foreground")
+    live.step()
+    found = [*controls(live), *controls(ImagePicker())]
+    assert len(found) == 5 + 2 + 3 and all(control.description for control in found)
+
+
+HISTORY = [
+    Record(
+        k,
+        {"content": 100.0 / (k + 1), "style conv1_1": 0.0, "a <b>": 3.0},
+        {"content": 10.0, "style conv1_1": 1.0, "a <b>": 1.0},
+        1000.0 / (k + 1) + 3,
+        k,
+        (24, 32) if k < 300 else (48, 64),
+    )
+    for k in range(600)
+]
+
+
+def test_the_curves_are_valid_light_and_named_whatever_the_losses_are():
+    svg = losses_svg(HISTORY, 1000)
+    root = ElementTree.fromstring(svg)
+    lines = list(root.iter("polyline"))
+    assert len(lines) == 3 + 4 and all(len(e.get("points").split()) <= 152 for e in lines)
+    names = [e.text for e in root.iter("text")]
+    assert names.count("a <b>") == 2 and names.count("total") == 1 and "64 px" in names
+    assert "At epoch 599: content 0.167, style conv1_1 0, a <b> 3, total 4.67" in root.get("aria-label")
+    assert lines[1].get("points") == ""  # zero has no place on a log scale
+    assert len(svg) < 40_000
+
+
+def test_the_time_left_knows_that_larger_sizes_take_longer():
+    bowl = Objective({"b": Term(lambda x, _: x.sum())}, {"b": 1.0}, size=(16, 16))
+    fine = Objective({"b": Term(lambda x, _: x.sum())}, {"b": 1.0}, size=(64, 64))
+    run = optimize([(bowl, 10), (fine, 10)])
+    history = [Record(k, {}, {}, 1.0, 0.5 * (k + 1), (16, 16)) for k in range(6)]
+    assert seconds_left(run, history) == pytest.approx(0.5 * (5 + 4 * 10))
+
+
+# The image picker
+
+
+def test_a_sample_is_picked_by_hand_and_by_call():
+    picker = ImagePicker("content", "chenonceau_river")
+    assert picker.image == "chenonceau_river" and len(picker.sample.options) == 6
+    seen = []
+    picker.observe(lambda change: seen.append(change.new), "image")
+    picker.sample.value = "horses"
+    picker.choose("red_panda")
+    assert seen == ["horses", "red_panda"] and picker.sample.value == "red_panda"
+    assert 'alt="Red panda"' in picker.preview.value and "by Mathias Appel. CC0-1.0." in picker.preview.value
+    assert ImagePicker("style").image == "starry_night" and len(ImagePicker().sample.options) == 19
+    with pytest.raises(ValueError, match="kind='paintings' must be"):
+        ImagePicker("paintings")
+
+
+def test_a_path_and_an_upload_take_the_place_of_the_sample(tmp_path):
+    picker = ImagePicker("content", "horses")
+    path = tmp_path / "holiday <1>.png"
+    save_image(load_image("horses", 64), path)
+    picker.path.value = str(path)
+    assert picker.image == str(path) and picker.sample.value is None
+    data = path.read_bytes()
+    file = {"name": "mine.png", "type": "image/png", "size": len(data), "content": memoryview(data)}
+    picker.upload.value = [{**file, "last_modified": datetime.datetime.now()}]
+    assert picker.image == data and picker.path.value == "" and picker.upload.value == ()
+    assert "mine.png, 64 × 42 pixels" in picker.preview.value
+    picker.sample.value = "horses"
+    assert picker.image == "horses"
+
+
+def test_what_cannot_be_read_is_answered_in_one_line_and_changes_nothing():
+    picker = ImagePicker("content", "horses")
+    picker.path.value = "nowhere.jpg"
+    assert "load_image(&#x27;nowhere.jpg&#x27;)" in picker.problem.value and "\n" not in picker.problem.value
+    assert picker.image == "horses" and "Nokota" in picker.preview.value
+    with pytest.raises(ImageError):
+        picker.choose(b"no picture")
+    picker.sample.value = "astronaut"
+    assert picker.problem.value == ""
