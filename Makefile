@@ -43,10 +43,14 @@ notebooks: $(READY)  ## run the course and write its outputs into the notebooks
 voila: $(READY)  ## serve approach 1 as an app without code
 	$(BIN)/voila notebooks/05_approach_1.ipynb
 
-bench: $(READY)  ## measure speed and memory against others, as ratios (about an hour)
+bench: $(READY)  ## measure speed and memory, as ratios (about an hour); ABLATE="winograd ...": parts of the engine alone
+ifdef ABLATE
+	$(BIN)/python tests/benchmarks/bench_engine.py $(ABLATE)
+else
 	$(BIN)/python tests/benchmarks/bench_laplacian.py
 	$(BIN)/python tests/benchmarks/bench_live.py
 	$(BIN)/python tests/benchmarks/bench_transfer.py
+endif
 
 clean:  ## remove what the commands above made
 	rm -rf $(VENV) out .pytest_cache .mypy_cache .ruff_cache .hypothesis

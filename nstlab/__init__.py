@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from nstlab.coarse_to_fine import pyramid
 from nstlab.images import ImageError, load_image, resize, samples, save_image, to_pil
 from nstlab.laplacian import MattingLaplacian
 from nstlab.losses import content_loss, equal_weights, gram_matrix, layer_style_loss, mean_gram_matrix, style_loss
 from nstlab.numerics.devices import default_device
 from nstlab.objective import Objective, targets
 from nstlab.optimizers import Descent
-from nstlab.photorealism import photorealize, photorealize_run
+from nstlab.photorealism import descent_run, photorealize, photorealize_run
 from nstlab.runs import DivergenceError, Result, Run, optimize
 from nstlab.terms import ContentTerm, PhotorealismTerm, StyleTerm, Term, relative_weights
 from nstlab.textbook import CONTENT_LAYER, STYLE_LAYERS
@@ -46,6 +47,7 @@ __all__ = [
     "compare",
     "content_loss",
     "default_device",
+    "descent_run",
     "equal_weights",
     "gram_matrix",
     "layer_style_loss",
@@ -56,6 +58,7 @@ __all__ = [
     "photorealize",
     "photorealize_run",
     "profile",
+    "pyramid",
     "relative_weights",
     "resize",
     "samples",

@@ -28,11 +28,11 @@ from nstlab.textbook import CONTENT_LAYER, STYLE_LAYERS
 from nstlab.transfer import CONTENT_WEIGHT, stylize_run
 from nstlab.vgg import POOLINGS, VGG
 
-INPUTS = ("content", "style", "pastiche", "start", "weights")  # options that may name a file
+INPUTS = ("content", "style", "pastiche", "start", "weights")  # options that may be a file's path
 
 
 class Parser(argparse.ArgumentParser):
-    """Complains in one line."""
+    """Reports an error in one line."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}\n")
@@ -53,10 +53,20 @@ def parser() -> argparse.ArgumentParser:
         "--steps",
         type=int,
         default=20,
-        help="optimizer steps at full size, the coarsest sizes get more (%(default)s)",
+        help="optimizer steps at full size; small sizes get more (%(default)s)",
     )
-    add("--content-weight", type=float, default=CONTENT_WEIGHT, help="1: as much as all of the content (%(default)g)")
-    add("--style-weight", type=float, default=1.0, help="1: as much as the way from content to style (%(default)g)")
+    add(
+        "--content-weight",
+        type=float,
+        default=CONTENT_WEIGHT,
+        help="relative: see relative_weights (%(default)g)",
+    )
+    add(
+        "--style-weight",
+        type=float,
+        default=1.0,
+        help="relative, too (%(default)g)",
+    )
     add("--photorealism-weight", type=float, default=0.0, help="weight of the mean of equation 5 (%(default)g)")
     add("--exact", action="store_true", help="take the weights as alpha and beta of equation 4 as printed")
     add("--network", choices=CONVOLUTIONS, default="vgg19", help="(%(default)s)")
@@ -67,14 +77,14 @@ def parser() -> argparse.ArgumentParser:
         "--tile",
         metavar="PIXELS",
         type=int,
-        help="take the image in parts of that size (default: if memory is short)",
+        help="evaluate the image in tiles of this size (default: only if memory is short)",
     )
     add("--start", default="noise", help="noise, content, style, or a picture's path (%(default)s)")
     add("--optimizer", choices=OPTIMIZERS, default="lbfgs", help="(%(default)s)")
     add(
         "--one-size",
         action="store_true",
-        help="work at full size from the first step, not from coarse to fine",
+        help="full size from the first step on, not from coarse to fine",
     )
     add("--seed", type=int, default=0, help="of the noise (%(default)s)")
     add("--device", help="cpu, cuda, mps ... (default: NSTLAB_DEVICE, else the best there is)")
@@ -92,9 +102,9 @@ def parser() -> argparse.ArgumentParser:
         help="lambda, of equation 5; with --style, of its mean over pixels (%(default)g)",
     )
     add("--method", choices=STEPS, default="solve", help="(%(default)s)")
-    add("--style", metavar="STYLE", help="with --method lbfgs: minimize equation 6, style and all")
+    add("--style", metavar="STYLE", help="with --method lbfgs: minimize equation 6, with this style image")
     add("--steps", type=int, help="at most (" + ", ".join(f"{m} {n}" for m, n in STEPS.items()) + ")")
-    add("--step", type=float, help="with --method descent: its length (default: just below where it explodes)")
+    add("--step", type=float, help="with --method descent: its length (default: just below the limit of stability)")
     add("--device", help="cpu, cuda, mps ... (default: NSTLAB_DEVICE, else the best there is)")
     photorealize.set_defaults(run=photorealize_from)
 
@@ -104,7 +114,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def add_outputs(command: argparse.ArgumentParser) -> None:
-    """What every run can leave behind."""
+    """The files that every run can write."""
     command.add_argument("-o", "--output", metavar="OUT", type=Path, required=True, help="where the picture goes")
     command.add_argument("--losses", metavar="CSV", type=Path, help="write the losses of every epoch as a table")
     command.add_argument("--plot", metavar="PNG", type=Path, help="draw the losses by epoch")
@@ -152,7 +162,7 @@ def photorealize_from(options: argparse.Namespace) -> Run:
 
 
 def check_outputs(options: argparse.Namespace) -> None:
-    """What can be known to fail at the end fails before the run begins, and nothing is written over what came in."""
+    """Raise ValueError before the run begins if an output cannot be written at its end, or would replace an input."""
     given = {name: value for name, value in vars(options).items() if name in INPUTS and value}
     taken = {Path(value).expanduser().resolve(): name.upper() for name, value in given.items()}
     for option, path, suffixes in (
@@ -176,7 +186,7 @@ def check_outputs(options: argparse.Namespace) -> None:
 
 
 def move(bar: tqdm, step: Step) -> None:
-    """Move the progress bar; the start, epoch 0, is no step."""
+    """Move the progress bar. The start, epoch 0, is not a step."""
     bar.set_postfix_str(", ".join(f"{name} {loss:.3g}" for name, loss in step.losses.items()), refresh=False)
     bar.set_description_str(f"{max(step.size)} px", refresh=False)
     if step.index:
@@ -206,7 +216,7 @@ def factors(objective: Objective) -> str:
 
 
 def carry_out(options: argparse.Namespace, watch: Callable[[tqdm, Step], None]) -> int:
-    """Run, save what came of it, say what was written. Gives the exit code."""
+    """Run, save the results, print what was written. Gives the exit code."""
     check_outputs(options)
     run: Run = options.run(options)
     plan = description(run.objectives[-1])
@@ -227,7 +237,7 @@ def carry_out(options: argparse.Namespace, watch: Callable[[tqdm, Step], None]) 
         with undisturbed():
             written = save(options, image, history)
         if code == 130:
-            print(f"interrupted after {len(history) - 1} of {run.steps} epochs; what there was is saved")
+            print(f"interrupted after {len(history) - 1} of {run.steps} epochs; the result so far is saved")
         print("wrote " + ", ".join(map(str, written)))
     if diverged:
         print(f"nstlab: {diverged}", file=sys.stderr)
@@ -235,7 +245,7 @@ def carry_out(options: argparse.Namespace, watch: Callable[[tqdm, Step], None]) 
 
 
 def save(options: argparse.Namespace, image: Tensor, history: Sequence[Record]) -> list[Path]:
-    """Write the picture and what else was asked for. Gives the paths."""
+    """Write the picture and the other files asked for. Gives their paths."""
     save_image(image.clamp(0, 1), options.output)
     if options.losses:
         save_losses(history, options.losses)
@@ -246,7 +256,7 @@ def save(options: argparse.Namespace, image: Tensor, history: Sequence[Record]) 
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Whoever presses Ctrl-C twice does not lose what the first one was to save."""
+    """Ignore Ctrl-C, so that a second one does not interrupt the saving."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Pictures to tensors and back: an image is (1, 3, H, W), float32, RGB, in [0, 1] all over this package."""
+"""Pictures to tensors and back. In this package an image is (1, 3, H, W), float32, RGB, in [0, 1]."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from numbers import Integral
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 from torch import Tensor
-from torch.nn.functional import interpolate
 
 from nstlab.files.atomic import replacing
 from nstlab.files.decoding import ImageError, refusal
@@ -19,7 +19,7 @@ from nstlab.files.sample_images import Sample, samples
 
 __all__ = ["ImageError", "ImageSource", "Sample", "load_image", "resize", "samples", "save_image", "to_pil"]
 
-MIN_SIDE = 32  # pixels: so that block 5 of a VGG, behind four poolings, still has two places a side
+MIN_SIDE = 32  # pixels: after four poolings, block 5 of a VGG still has two places a side
 WRITERS: dict[str, tuple[str, dict[str, int]]] = {
     ".png": ("PNG", {}),
     ".jpg": ("JPEG", {"quality": 95}),
@@ -118,8 +118,8 @@ def resize(image: Tensor, size: int | tuple[int, int]) -> Tensor:
         raise refusal(where, "expected whole pixels", "Give the longer side or (height, width).")
     height, width = image.shape[2:]
     target = size if isinstance(size, tuple) else _scaled(height, width, size)
-    # on the CPU wherever the image lives: not every backend antialiases, and all machines get the same pixels
-    resized = interpolate(image.cpu(), target, mode="bicubic", antialias=True, align_corners=False)
+    # on the CPU: not every device can antialias, and all machines get the same pixels
+    resized = torch.nn.functional.interpolate(image.cpu(), target, mode="bicubic", antialias=True, align_corners=False)
     return resized.clamp(0, 1).to(image.device)
 
 
@@ -130,7 +130,7 @@ def _scaled(height: int, width: int, size: int) -> tuple[int, int]:
 
 
 def is_gray(image: Tensor) -> bool:
-    """Whether red, green and blue are the same everywhere, to one of 255 levels.
+    """Whether red, green and blue are equal at every pixel, up to one of 255 levels.
 
     image: (1, 3, H, W) in [0, 1].
 
@@ -141,7 +141,7 @@ def is_gray(image: Tensor) -> bool:
 
 
 def without_color(image: Tensor) -> Tensor:
-    """Each pixel's three colors brought to their mean.
+    """The image with each pixel's three colors replaced by their mean.
 
     image: (1, 3, H, W). Gives a new image of that shape.
 

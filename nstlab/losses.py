@@ -25,12 +25,17 @@ def content_loss(F: Tensor, P: Tensor) -> Tensor:
     >>> content_loss(torch.ones(1, 2, 3, 3), torch.zeros(1, 2, 3, 3))
     tensor(9.)
     """
+    check_same_shape(F, P)
+    return 0.5 * (F - P).square().sum()
+
+
+def check_same_shape(F: Tensor, P: Tensor) -> None:
+    """Raise ValueError unless the responses to two images can be compared place by place."""
     if F.shape != P.shape:
         raise ValueError(
             f"content_loss compares place by place: F is {tuple(F.shape)} and P is {tuple(P.shape)}, but they must "
             f"have the same shape. Resize both images to one size before they go through the network."
         )
-    return 0.5 * (F - P).square().sum()
 
 
 def gram_matrix(F: Tensor) -> Tensor:

@@ -1,9 +1,8 @@
-"""Three ways downhill: L-BFGS, Adam, plain gradient descent. Each is an iterator of points, the start first.
+"""L-BFGS, Adam and gradient descent. Each is an iterator of points, the start first.
 
-Between two steps an optimizer keeps everything in itself and changes nothing until a step is complete: it can be
-interrupted anywhere and asked for the next point again, and it notices when the weights were changed meanwhile.
-L-BFGS and Adam keep pixels in [0, 1] by projection: every point that they evaluate lies in the box, and nothing is
-clamped inside the function that is differentiated.
+An optimizer changes its state only when a step is complete, so it can be interrupted anywhere and continued, and it
+notices if the weights were changed between two steps. L-BFGS and Adam keep pixels in [0, 1] by projection: every point
+that they evaluate lies in this box, and nothing is clamped inside the function that is differentiated.
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ from nstlab.objective import Objective, Point
 
 FIRST_MOVE = 0.02  # root mean square of the first step in pixel values, [0, 1]: 5 of 255 gray levels, visible
 SUFFICIENT_DECREASE, CURVATURE = 1e-4, 0.9  # Nocedal and Wright, "Numerical Optimization", section 3.1
-MEMORY = 10  # pairs that L-BFGS remembers; 20 or 40 save three evaluations of a hundred, and double the memory
+MEMORY = 10  # pairs that L-BFGS keeps; 20 or 40 save three evaluations of a hundred, and double the memory
 TRIALS = 12  # step lengths that one line search tries
 
 
 class Optimizer:
-    """What the three have in common: where they are, and that the first point is the start."""
+    """The current point, and an iterator whose first point is the start."""
 
     def __init__(self, objective: Objective, start: Tensor):
         self.objective, self.start = objective, start
@@ -44,18 +43,21 @@ class Optimizer:
         return self.point
 
     def restart(self) -> None:
-        """Look again from where we are: the weights have changed, and with them the function."""
+        """Evaluate the current image again: the weights have changed, and so the function."""
         assert self.point is not None
         self.point = self.objective.at(self.point.image)
 
     def step(self, point: Point) -> Point:
-        """The next point; StopIteration where there is no way further down."""
+        """The next point; raises StopIteration if no lower point is found."""
         raise NotImplementedError
 
 
 class Pair(NamedTuple):
-    """What L-BFGS remembers of a step: s = x' - x and y = g' - g, (1, 3, H, W); s^T y; and sum_p s_p s_p^T and
-    sum_p y_p y_p^T over the places p, by s^T y: (2, 3, 3), float64 on the CPU."""
+    """What L-BFGS keeps of a step.
+
+    s = x' - x and y = g' - g, (1, 3, H, W); sy = s^T y; by_color: sum_p s_p s_p^T and sum_p y_p y_p^T over the pixels
+    p, divided by s^T y, (2, 3, 3), float64 on the CPU.
+    """
 
     s: Tensor
     y: Tensor
@@ -64,17 +66,17 @@ class Pair(NamedTuple):
 
 
 class LBFGS(Optimizer):
-    """Limited-memory BFGS in the box [0, 1]: the default of [1] and of everybody since.
+    """Limited-memory BFGS in the box [0, 1], the optimizer that [1] is usually run with.
 
         x' = clamp(x - t H g),   H from the last m pairs  s = x' - x,  y = g' - g
 
     Nocedal and Wright, algorithm 7.4, for the pixels that can move; a pixel at a border whose gradient points outwards
     stays where it is (Bertsekas 1982, projected Newton methods). t is 1 at almost every step, so that a step costs one
-    evaluation; where 1 fails, the line search bisects until the weak Wolfe conditions hold (Lewis and Overton 2013,
+    evaluation; if 1 fails, the line search bisects until the weak Wolfe conditions hold (Lewis and Overton 2013,
     algorithm 2.6). The total never rises.
 
-    H begins as a matrix over the three colors, the same at every place, see `color_scale`: the loss is curved more
-    along brightness than along tint, and to know it saves as many evaluations as twice the pairs would.
+    The initial H is a 3 x 3 matrix over the colors, the same at every pixel, see `color_scale`: the loss curves more
+    along brightness than along tint, and this saves as many evaluations as twice the pairs would.
     """
 
     def __init__(self, objective: Objective, start: Tensor):
@@ -87,7 +89,7 @@ class LBFGS(Optimizer):
 
     def step(self, point: Point) -> Point:
         found = self.search(point)
-        if found is None and self.pairs:  # the memory misleads: forget it, go straight down once
+        if found is None and self.pairs:  # the pairs mislead: drop them, and take the steepest descent once
             self.pairs.clear()
             found = self.search(point)
         if found is None:
@@ -120,7 +122,7 @@ class LBFGS(Optimizer):
     def search(self, point: Point) -> Point | None:
         """The first point along the projected direction that meets the weak Wolfe conditions, or the best one found.
 
-        None at a standstill.
+        None if no trial lies lower.
         """
         d = self.direction(point)
         low, high, t = 0.0, float("inf"), 1.0
@@ -138,7 +140,7 @@ class LBFGS(Optimizer):
                     return best
                 low = t
             t = (low + high) / 2 if high < float("inf") else 2 * t
-        # NaN and Inf on every trial are for the run to report; a mere standstill is the end of the way
+        # NaN and Inf on every trial are given back, for the run to report; no lower point ends the optimization
         return best if best is not None or math.isfinite(trial.total) else trial
 
 
@@ -167,7 +169,7 @@ class Adam(Optimizer):
 
 
 class Descent(Optimizer):
-    """Gradient descent with a fixed step, x' = x - step g, unbounded: what can explode, shown as it is."""
+    """Gradient descent with a fixed step, x' = x - step g, without bounds: it can explode, and shows it."""
 
     def __init__(self, objective: Objective, start: Tensor, rate: float):
         super().__init__(objective, start)
@@ -178,10 +180,10 @@ class Descent(Optimizer):
 
 
 def dot(a: Tensor, b: Tensor) -> Tensor:
-    """The inner product of two images, a scalar that stays on their device."""
+    """The inner product of two images, a scalar on their device."""
     return torch.dot(a.flatten(), b.flatten())
 
 
 def numbers(*scalars: Tensor) -> list[float]:
-    """What the scalars are, in one wait for the device."""
+    """The values of these scalars, fetched from the device at once."""
     return torch.stack(scalars).tolist()

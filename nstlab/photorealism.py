@@ -15,14 +15,14 @@ from nstlab.numerics.devices import checked_device, default_device
 from nstlab.objective import Objective, Point
 from nstlab.optimizers import Descent, Optimizer
 from nstlab.runs import Result, Run, Step, optimize
-from nstlab.terms import PhotorealismTerm, Term
-from nstlab.transfer import CONTENT_WEIGHT, check_weights, network_on, style_transfer_objective
+from nstlab.terms import PhotorealismTerm, Term, check_weights
+from nstlab.transfer import CONTENT_WEIGHT, network_on, style_transfer_objective
 from nstlab.vgg import VGG
 
 Method = Literal["solve", "lbfgs", "descent"]
 STEPS: dict[Method, int] = {"solve": 500, "lbfgs": 100, "descent": 200}  # at most
 WEIGHT = 1e3  # lambda, of equation 5 as printed, and of its mean over pixels in equation 6
-ROUNDING = 1e-5  # relative: by no more than that may the total of a solve rise
+ROUNDING = 1e-5  # relative: the total of a solve may rise by this much before it counts as rising
 SAFETY = 0.9  # share of the largest stable step that descent takes: the eigenvalue is known to 1 %
 
 
@@ -45,21 +45,21 @@ def photorealize_run(
         raise ValueError(f"method={method!r} is not known; choose one of {', '.join(STEPS)}.")
     check_weights(weight=weight, content_weight=content_weight, style_weight=style_weight)
     if step is not None and (method != "descent" or not 0 < step < math.inf):
-        raise ValueError(f"step={step!r} must be a finite number above 0, and belongs to method='descent' alone.")
+        raise ValueError(f"step={step!r} must be a finite number above 0, and is for method='descent' only.")
     if style is not None and method != "lbfgs":
-        raise ValueError(f"style belongs to method='lbfgs', for equation 6; method={method!r} does not look at it.")
+        raise ValueError(f"style is for method='lbfgs' only, with equation 6; method={method!r} does not use it.")
     place = checked_device(device) if device else default_device()
     x, I = load_image(pastiche).to(place), load_image(content).to(place)
     if x.shape != I.shape:
         raise ValueError(
-            f"photorealize needs both images in one size: the pastiche has {x.shape[3]} x {x.shape[2]} pixels, the "
-            f"content image {I.shape[3]} x {I.shape[2]}. Bring the larger one down with load_image(..., size=...)."
+            f"photorealize needs two images of one size: the pastiche has {x.shape[3]} x {x.shape[2]} pixels, the "
+            f"content image {I.shape[3]} x {I.shape[2]}. Make the larger one smaller with load_image(..., size=...)."
         )
     n = STEPS[method] if steps is None else steps
     if style is not None:
         S, network = load_image(style, max(I.shape[2:])).to(place), network_on(place, vgg)
         equation_6 = style_transfer_objective(
-            network, I, S, content_weight, style_weight, photorealism_weight=weight, precision="auto"
+            network, I, S, content_weight, style_weight, photorealism_weight=weight, tile="auto", precision="auto"
         )
         return optimize(equation_6, x, n)
     M = MattingLaplacian(I)
@@ -80,16 +80,18 @@ def photorealize_run(
 
 
 class Solve(Optimizer):
-    """Conjugate gradients on (Id + lambda M) y = x, the gradient of |y - x|^2 + lambda L_m(y) put to 0; an iteration is
-    a step. Where the weight of L_m was changed, they begin anew from the image so far. The total falls until nothing is
-    left but rounding, and there they end: with a weight from 1e8 on float32 cannot hold the solution.
+    """Conjugate gradients on (Id + lambda M) y = x, which sets the gradient of |y - x|^2 + lambda L_m(y) to 0.
+
+    One iteration is one step. If the weight of L_m changes, the iterations start again from the current image. They end
+    when the total falls no further, at the latest at the accuracy of float32: with a weight from 1e8 on, float32 cannot
+    represent the solution.
     """
 
     def __init__(self, objective: Objective, x: Tensor, M: MattingLaplacian, steps: int):
         super().__init__(objective, x)
         self.M, self.steps = M, steps
         self.iterates: Iterator[Iterate] | None = None
-        self.next: Iterate | None = None  # found, and not yet evaluated
+        self.next: Iterate | None = None  # computed, not yet evaluated
 
     def restart(self) -> None:
         super().restart()
@@ -112,7 +114,7 @@ class Solve(Optimizer):
 def descent_run(M: MattingLaplacian, x: Tensor, weight: float, steps: int, step: float | None) -> Run:
     """Gradient descent on lambda L_m alone, x' = x - step 2 lambda M x: the report's experiment.
 
-    Stable exactly where step < 1 / (lambda x largest eigenvalue of M); without a `step` it takes SAFETY times that.
+    It is stable if and only if step < 1 / (lambda x largest eigenvalue of M); the default is SAFETY times this limit.
     """
     objective = Objective({"photorealism": PhotorealismTerm(M)}, {"photorealism": weight}, (x.shape[2], x.shape[3]))
     stable = 1 / max(weight * M.largest_eigenvalue(), 1e-30)
@@ -139,16 +141,15 @@ def photorealize(
     vgg: VGG | None = None,
     device: str | None = None,
 ) -> Result:
-    """Approach 2: the pastiche made photorealistic again, by the Matting Laplacian of the content image. Equation 5,
-    [2].
+    """Approach 2: the pastiche made photorealistic again, by the content's Matting Laplacian. Equation 5, [2].
 
         L_m = sum_c x_c^T M x_c
 
-    pastiche, content: whatever `load_image` takes, both in one size. watch: is called with every `Step`. The settings:
+    pastiche, content: whatever `load_image` takes, at the same size. watch: is called with every `Step`.
 
     method: "solve" (default): the exact minimizer of |y - x|^2 + lambda L_m(y), one linear system; "lbfgs": the same
-    sum step by step, or with a `style` image the whole of equation 6 started from the pastiche; "descent": gradient
-    descent on lambda L_m alone, as in the report.
+    sum step by step, or with a `style` image all of equation 6, started from the pastiche; "descent": gradient descent
+    on lambda L_m alone, as in the report.
     weight: lambda, by default 1000; in equation 6, with a `style`, it weighs the mean over pixels of equation 5, next
     to content_weight and style_weight.
     steps: how many at most. step: of "descent", by default just below 1 / (lambda x largest eigenvalue of M), above

@@ -168,7 +168,7 @@ def optimize(
     Gives a `Run`: an iterator of `Step`, the start as epoch 0. Raises ValueError for a start, an optimizer or a
     number of steps that does not exist, and from the iterator DivergenceError.
 
-    >>> from nstlab.objective import Term
+    >>> from nstlab.terms import Term
     >>> distance = Term(lambda image, F: (image - 0.25).square().mean())
     >>> result = optimize(Objective({"distance": distance}, {"distance": 1.0}, size=(4, 4)), steps=9).finish()
     >>> round(result.image.mean().item(), 4)

@@ -6,8 +6,9 @@ names, {layer: (1, N_l, h, w)}.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -43,7 +44,7 @@ class ContentTerm:
     """
 
     layer: str
-    P: Tensor
+    P: Tensor = field(repr=False)
     alpha: float | Tensor = 1.0
 
     @property
@@ -61,7 +62,7 @@ class StyleTerm:
     sum_l w_l E_l(G_l, A_l)
     """
 
-    A: Mapping[str, Tensor]
+    A: Mapping[str, Tensor] = field(repr=False)
     w: Mapping[str, float | Tensor]
 
     @property
@@ -93,17 +94,18 @@ class PhotorealismTerm:
 def relative_weights(
     P: Tensor, G_p: Mapping[str, Tensor], A: Mapping[str, Tensor], w: Mapping[str, float]
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """The alpha and the w_l of equations 3 and 4 that bring both losses to units of their own.
+    """The alpha and the w_l of equations 3 and 4 that give each loss a unit.
 
         alpha = 1 / L_content(0, P)        content loss 1: nothing of the content is left, every response is 0
         w_l -> w_l / E_l(G_p, A_l)         style loss 1: no nearer to the style than the content image p itself
 
-    As printed, E_l differs a thousandfold from layer to layer and from network to network, so that w_l = 1/5 listens
-    to one layer alone. In these units every layer counts as w_l says, and the two weights are numbers to reason about.
+    As printed, E_l differs a thousandfold from layer to layer and from network to network, so that with w_l = 1/5 a
+    single layer decides. In these units every layer counts as much as its w_l says, and both weights are numbers that
+    can be reasoned about. The units are from neither paper.
 
-    These units are no paper's. P: responses of the content layer to p, (1, N, h, w); G_p, A: Gram matrices per place of
-    p and of the style image by layer, (1, N_l, N_l); w: w_l by layer. Gives scalars, on the device of P. Where p has
-    the style already, BOUND E_l(0, A_l) is the unit; where that is 0 as well, 1 is.
+    P: responses of the content layer to p, (1, N, h, w); G_p, A: Gram matrices per place of p and of the style image by
+    layer, (1, N_l, N_l); w: w_l by layer. Gives scalars, on the device of P. If p already has the style, the unit is
+    BOUND E_l(0, A_l); if that is 0 too, the unit is 1.
 
     >>> G, A = {"conv1_1": torch.ones(1, 2, 2)}, {"conv1_1": torch.zeros(1, 2, 2)}
     >>> relative_weights(torch.ones(1, 2, 3, 3), G, A, {"conv1_1": 1.0})
@@ -119,3 +121,13 @@ def relative_weights(
         E_0 = layer_style_loss(torch.zeros_like(A[layer]), A[layer])
         weights[layer] = w[layer] * inverse(torch.maximum(E_p, BOUND * E_0))
     return alpha, weights
+
+
+def check_weights(**weights: float) -> None:
+    """Raise ValueError, by name, for a weight that is not a finite number from 0 up.
+
+    >>> check_weights(style_weight=1.0)
+    """
+    for argument, weight in weights.items():
+        if not 0 <= weight < math.inf:
+            raise ValueError(f"{argument}={weight!r} must be a finite number from 0 up.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable, Mapping
 
 import torch
@@ -16,7 +15,7 @@ from nstlab.losses import equal_weights
 from nstlab.numerics.devices import checked_device, default_device
 from nstlab.objective import Objective, targets
 from nstlab.runs import Result, Run, Step, optimize
-from nstlab.terms import ContentTerm, Loss, PhotorealismTerm, StyleTerm, relative_weights
+from nstlab.terms import ContentTerm, Loss, PhotorealismTerm, StyleTerm, check_weights, relative_weights
 from nstlab.textbook import CONTENT_LAYER, STYLE_LAYERS
 from nstlab.vgg import VGG
 
@@ -195,17 +194,7 @@ def stylize(
 
 
 def network_on(device: torch.device, vgg: VGG | None) -> VGG:
-    """The network given, or VGG-19, on this device: a copy if it is on another one."""
+    """VGG-19 if no network is given; else the network given, or a copy of it if it is on another device."""
     if vgg is None:
         return VGG().to(device)
-    return vgg if vgg.mean.device.type == device.type else copy.deepcopy(vgg).to(device)
-
-
-def check_weights(**weights: float) -> None:
-    """Raise ValueError, by name, for a weight that is not a finite number from 0 up.
-
-    >>> check_weights(style_weight=1.0)
-    """
-    for argument, weight in weights.items():
-        if not 0 <= weight < math.inf:
-            raise ValueError(f"{argument}={weight!r} must be a finite number from 0 up.")
+    return vgg if vgg.mean.device == torch.empty(0, device=device).device else copy.deepcopy(vgg).to(device)

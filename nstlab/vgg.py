@@ -67,7 +67,7 @@ class VGG(nn.Module):
         self.register_buffer("std", torch.tensor(filters.std).view(1, 3, 1, 1))
         for name in self.layers:
             weight, bias = filters.tensors[f"{name}.weight"], filters.tensors[f"{name}.bias"]
-            convolution = nn.Conv2d(weight.shape[1], weight.shape[0], 3)
+            convolution = nn.Conv2d(weight.shape[1], weight.shape[0], 3, device="meta")  # draws no random numbers
             convolution.weight, convolution.bias = nn.Parameter(weight), nn.Parameter(bias)
             self.add_module(name, convolution)
         self.requires_grad_(False)
@@ -81,8 +81,7 @@ class VGG(nn.Module):
     def forward(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """The responses F after the ReLU of the layers asked for, {layer: (B, N, h, w)}, running no deeper than needed.
 
-        image: (B, 3, H, W) RGB in [0, 1]. Raises ValueError for an unknown layer, another shape, or an image so small
-        that the poolings would leave nothing of it.
+        image: (B, 3, H, W) RGB in [0, 1]. Raises ValueError for an unknown layer, another shape, or an image too small.
         """
         wanted = {layers} if isinstance(layers, str) else set(layers)
         responses, x = {}, self.prepared(image, wanted)
@@ -184,8 +183,8 @@ def photographs() -> list[Tensor]:
 def known_mean_responses(vgg: VGG, filters: Filters, bundled: bool) -> dict[str, Tensor]:
     """The mean responses to the bundled photographs, for this network's filters, pooling and padding.
 
-    Those of the bundled filters are in the package; others are computed once and kept in torch's cache, under a name
-    made of the filters' hash. A filter that never responds keeps its scale.
+    Those of the bundled filters are in the package; others are computed once and kept in torch's cache by the hash of
+    the filters. A filter that never responds keeps its scale.
     """
     variant = f"{vgg.pooling}_{vgg.padding}"
     if bundled:

@@ -2,8 +2,8 @@
 
     python tools/make_notebooks.py [NAME.ipynb ...]
 
-Every notebook starts in a fresh kernel, with the profile of NSTLAB_PROFILE (by default `cpu`). Widget state is
-stripped: no page but a live one can use it. Execution counts stay, as nbval compares nothing without them.
+Every notebook runs in a new kernel, with the profile of NSTLAB_PROFILE (by default `cpu`). Widget state is removed: a
+page without a kernel cannot use it. Execution counts stay, because nbval compares no outputs without them.
 """
 
 import os
@@ -20,7 +20,7 @@ LARGEST_FIGURE, LARGEST_NOTEBOOK = 150_000, 3_000_000  # bytes
 
 
 def execute(path: Path) -> None:
-    """Run one notebook and write it back, once it ran without an error and without a word on stderr."""
+    """Run one notebook and write it back, unless a cell fails, writes to stderr or makes a figure too large."""
     notebook = nbformat.read(path, as_version=4)
     began = time.perf_counter()
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(NOTEBOOKS)}}).execute()
@@ -28,7 +28,7 @@ def execute(path: Path) -> None:
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":
-            cell.outputs = [kept for kept in map(without_widget, cell.outputs) if kept is not None]
+            cell.outputs = [output for output in map(without_widget, cell.outputs) if output is not None]
     written = nbformat.writes(notebook)
     if len(written) > LARGEST_NOTEBOOK:
         sys.exit(f"{path.name}: {len(written):,} bytes, more than {LARGEST_NOTEBOOK:,}; make its figures smaller")
@@ -37,13 +37,13 @@ def execute(path: Path) -> None:
 
 
 def without_widget(output: nbformat.NotebookNode) -> nbformat.NotebookNode | None:
-    """The output as a page without a kernel can show it; None where it was a widget's view and nothing else."""
+    """The output, or None if it is the view of a widget. Ends the program for a bad output."""
     if output.output_type == "stream" and output.name == "stderr":
         sys.exit(f"a cell wrote to stderr: {output.text}")
     data = output.get("data", {})
     if WIDGET in data:
         return None
-    for kind, content in data.items():
+    for kind, content in data.items():  # base64 takes 4 characters for 3 bytes; 2000 for the HTML around it
         if kind in ("text/html", "image/png", "image/jpeg") and len(content) > LARGEST_FIGURE * 4 / 3 + 2000:
             sys.exit(f"a figure of {len(content):,} characters is larger than {LARGEST_FIGURE:,} bytes")
     return output

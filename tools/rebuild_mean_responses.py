@@ -3,7 +3,8 @@ filter to the bundled photographs.
 
     python tools/rebuild_mean_responses.py
 
-Run it again whenever the filters, the photographs or the network's forward pass change; a test holds the files to them.
+Run it again after a change of the filters, the photographs or the network's forward pass. A test compares the files
+with newly computed means.
 """
 
 import safetensors.torch

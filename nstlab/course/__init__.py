@@ -1,4 +1,4 @@
-"""What belongs to the course: the size of its runs, its self-checks, the settings of other tutorials."""
+"""The course: the size of its runs, its self-checks, and the settings of other tutorials."""
 
 from nstlab.course.conventions import CONVENTIONS, Convention
 from nstlab.course.profiles import PROFILES, Profile, profile

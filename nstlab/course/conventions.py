@@ -1,7 +1,7 @@
-"""What other tutorials call "content weight 1, style weight 1e6", said in the terms of equations 1 and 3.
+"""The weights of other tutorials, such as "style weight 1e6", converted to those of equations 1 and 3.
 
-Their style term of a layer is s S / (N^4 M^2), with S = sum_ij (G_ij - A_ij)^2 of undivided Gram matrices: each Gram
-matrix is divided by N M, or by M with N^-2 in the weight, and the N^2 squared differences are averaged. The paper has
+Their style term of a layer is s S / (N^4 M^2), with S = sum_ij (G_ij - A_ij)^2 of undivided Gram matrices: they divide
+each Gram matrix by N M, or by M with N^-2 in the weight, and average the N^2 squared differences. The paper has
 w S / (4 N^2 M^2). Their content term is c mean (F - P)^2; the paper has half of the sum.
 """
 
@@ -16,7 +16,7 @@ from nstlab.textbook import CONTENT_LAYER, STYLE_LAYERS
 
 @dataclass(frozen=True)
 class Convention:
-    """One tutorial's layers and weights: c = content_weight, s = style_weight above."""
+    """The layers and the weights of one tutorial: c = content_weight, s = style_weight."""
 
     source: str
     content_layer: str
@@ -27,12 +27,13 @@ class Convention:
     def settings(
         self, size: tuple[int, int], content_weight: float | None = None, style_weight: float | None = None
     ) -> dict[str, Any]:
-        """The arguments of `style_transfer_objective` that mean the same, for these weights or the tutorial's own.
+        """The arguments of `style_transfer_objective` for the same losses.
 
             c mean (F - P)^2  =  2 c / (N M)  L_content
             s S / (N^4 M^2)   =  4 s / N^2  E_l
 
-        size: (H, W) of the content image, from which M follows.
+        size: (H, W) of the content image, which determines M. content_weight, style_weight: in place of the tutorial's
+        own.
 
         >>> settings = CONVENTIONS["gatys_code"].settings((64, 48))
         >>> settings["style_layers"]["conv1_1"] == 4 * 1e3 / 64**2, settings["content_weight"] == 2 / (512 * 8 * 6)
@@ -51,7 +52,7 @@ class Convention:
 
 
 def maps(layer: str) -> int:
-    """N_l: how many maps a layer answers with.
+    """N_l: the number of feature maps of a layer.
 
     >>> maps("conv4_2")
     512
@@ -75,7 +76,7 @@ CONVENTIONS = {
         style_weight=1e2,
     ),
     "pytorch_tutorial": Convention(
-        source="the PyTorch tutorial; it takes the responses before the ReLU, and not the layers of [1]",
+        source="the PyTorch tutorial; it takes the responses before the ReLU, and other layers than [1]",
         content_layer="conv2_2",
         style_layers=("conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1"),
         content_weight=1.0,

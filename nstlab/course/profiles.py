@@ -1,4 +1,4 @@
-"""How large the notebooks' runs are: the only module that reads NSTLAB_PROFILE."""
+"""The size of the notebooks' runs. Only this module reads NSTLAB_PROFILE."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from nstlab.numerics.devices import default_device
 
 @dataclass(frozen=True)
 class Profile:
-    """How much work a notebook asks for.
+    """The size of a notebook's runs.
 
-    size: longer side of the pictures in pixels; steps: optimizer steps at full size.
+    size: longer side of the images in pixels; steps: optimizer steps at full size.
     """
 
     name: str
@@ -28,12 +28,14 @@ PROFILES = {
 
 
 def profile() -> Profile:
-    """The scale of the notebooks: NSTLAB_PROFILE, else `gpu` where there is one and `cpu` where there is none.
+    """The profile named by NSTLAB_PROFILE; by default "gpu" if there is a GPU, else "cpu".
+
+    Raises ValueError for an unknown name.
 
     >>> profile().name in PROFILES
     True
     """
-    named = os.environ.get("NSTLAB_PROFILE") or ("cpu" if default_device().type == "cpu" else "gpu")
-    if named not in PROFILES:
-        raise ValueError(f"NSTLAB_PROFILE={named!r} is not a profile; set it to one of {', '.join(PROFILES)}.")
-    return PROFILES[named]
+    name = os.environ.get("NSTLAB_PROFILE") or ("cpu" if default_device().type == "cpu" else "gpu")
+    if name not in PROFILES:
+        raise ValueError(f"NSTLAB_PROFILE={name!r} is not a profile; set it to one of {', '.join(PROFILES)}.")
+    return PROFILES[name]

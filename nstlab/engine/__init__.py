@@ -1,7 +1,7 @@
-"""The engine: the same losses and gradients as `Objective.textbook`, sooner and in less memory.
+"""The engine: the same losses and gradients as `Objective.textbook`, in less time and memory.
 
-`Objective.at` asks it; nothing else in the package depends on it. NSTLAB_ENGINE=plain turns it off, and without this
-folder everything still runs, slower. README.md in this folder lists what each part gains.
+Only `nstlab.objective` and the command line use it. NSTLAB_ENGINE=plain turns it off; without this folder everything
+still runs, more slowly. README.md in this folder lists what each part gains.
 """
 
 from nstlab.engine.evaluation import Plan, evaluate, plan, targets

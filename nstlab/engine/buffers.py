@@ -1,26 +1,28 @@
-"""Memory for large tensors that is used again: an evaluation needs the same tensors every time.
+"""Memory for large tensors, reused from one evaluation to the next.
 
-Without it, the C library gives a large tensor back to the system when it is dropped, and every evaluation pays for new
-pages.
+Every evaluation needs tensors of the same sizes. Without this module the C library returns the memory of a large tensor
+to the operating system when the tensor is deleted, and every evaluation pays again for new pages.
 """
 
 from __future__ import annotations
 
 import math
 import weakref
-from collections import defaultdict, deque
 
 import numpy as np
 import torch
 from torch import Tensor
 
-LARGE = 1 << 20  # bytes: smaller tensors are left to PyTorch
+LARGE = 1 << 20  # bytes: PyTorch allocates smaller tensors
+SPARE = 1.1  # a block is longer than its first tensor by so much, for one with a border; unused pages take no memory
+WASTE = 1.5  # a block is given to a tensor if it is longer by no more than this
 
 
 class Buffers:
-    """Free blocks of memory by size in bytes. A block is lent to one tensor, and comes back when the last view of it is
-    dropped, by whichever thread. All are given back to the system when another owner evaluates, or when the owner
-    itself is dropped.
+    """Free blocks of memory.
+
+    A block belongs to one tensor at a time and becomes free when the last view of that tensor is deleted, in any
+    thread. All free blocks are released when another owner is set or when the owner is deleted.
 
     >>> buffers = Buffers()
     >>> first = buffers.empty((1 << 20,), torch.float32)
@@ -31,44 +33,47 @@ class Buffers:
     """
 
     def __init__(self) -> None:
-        self.free: dict[int, deque[np.ndarray]] = defaultdict(deque)
+        self.free: dict[int, np.ndarray] = {}  # by their identity; no lock, so that a forked process never waits for it
         self.owner: weakref.ref[object] | None = None
 
-    def belong_to(self, owner: object) -> None:
-        """Drop the free blocks unless they are this owner's."""
+    def set_owner(self, owner: object) -> None:
+        """Release the free blocks of another owner."""
         if self.owner is None or self.owner() is not owner:
-            self.free = defaultdict(deque)
+            self.free = {}
             self.owner = weakref.ref(owner, lambda _: self.free.clear())
 
     def empty(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-        """A contiguous tensor with whatever numbers were there."""
-        size = math.prod(shape) * dtype.itemsize
-        free = self.free[size]
-        try:
-            block = free.pop()
-        except IndexError:
-            block = np.empty(size, np.uint8)
-        lent = block[:]  # lives as long as the tensor's last view
-        weakref.finalize(lent, free.append, block).atexit = False
-        return torch.frombuffer(lent, dtype=dtype).view(shape)
+        """An uninitialized contiguous tensor, in the smallest free block that fits without wasting a third of it."""
+        size, free = math.prod(shape) * dtype.itemsize, self.free
+        block = None
+        for length, key in sorted((len(block), key) for key, block in list(free.items())):
+            if size <= length <= WASTE * size:
+                block = free.pop(key, None)
+                if block is not None:  # else another thread was faster
+                    break
+        if block is None:
+            block = np.empty(int(SPARE * size), np.uint8)
+        view = block[:size]  # lives as long as the last view of the tensor
+        weakref.finalize(view, free.__setitem__, id(block), block).atexit = False
+        return torch.frombuffer(view, dtype=dtype).view(shape)
 
-    def idle(self) -> int:
-        """Bytes that are free for the next tensor."""
-        return sum(size * len(blocks) for size, blocks in list(self.free.items()))
+    def free_bytes(self) -> int:
+        """The size of all free blocks, in bytes."""
+        return sum(map(len, list(self.free.values())))
 
 
 BUFFERS = Buffers()
 
 
 def empty(shape: tuple[int, ...], like: Tensor) -> Tensor:
-    """A tensor (B, N, h, w), channels last, with whatever numbers were there, of another's type and on its device.
+    """An uninitialized tensor (B, N, h, w) in channels-last layout, with the type and device of `like`.
 
     >>> empty((1, 2, 3, 4), like=torch.ones(1)).shape
     torch.Size([1, 2, 3, 4])
     """
     B, N, h, w = shape
     if like.device.type == "cpu" and math.prod(shape) * like.element_size() >= LARGE:
-        places_first = BUFFERS.empty((B, h, w, N), like.dtype)
+        channels_last = BUFFERS.empty((B, h, w, N), like.dtype)
     else:
-        places_first = like.new_empty(B, h, w, N)
-    return places_first.permute(0, 3, 1, 2)
+        channels_last = like.new_empty(B, h, w, N)
+    return channels_last.permute(0, 3, 1, 2)

@@ -1,4 +1,4 @@
-"""The convolution, some rows at a time, so that a processor finds in its cache what it goes on with."""
+"""The 3x3 convolution and its transpose, computed in bands of rows that fit into the CPU's cache."""
 
 from __future__ import annotations
 
@@ -10,52 +10,61 @@ from torch import Tensor
 
 from nstlab.engine.buffers import empty
 
-BAND = 1 << 22  # numbers of a band
-BORDER = {"zeros": 0, "replicate": 1}  # places around a picture that depend on it
+BAND = 1 << 22  # numbers in a band
+BORDER = {"zeros": 0, "replicate": 1}  # width of the padding that depends on x, and so contributes to dL/dx
 
 
-def rectified(x: Tensor, weight: Tensor, bias: Tensor, padding: str, band: int = BAND) -> Tensor:
-    """max(0, W * x + b), x with a border of one place around it, of "zeros" or of copies, "replicate".
+def convolve_relu(x: Tensor, weight: Tensor, bias: Tensor, padding: str, band: int = BAND) -> Tensor:
+    """max(0, W * x + b), with x padded by one place on every side.
 
-    x: (B, C, h, w); weight: (N, C, 3, 3); bias: (N,). band: numbers computed at a time. Gives (B, N, h, w).
+    x: (B, C, h, w). weight: (N, C, 3, 3). bias: (N,). padding: "zeros", or "replicate" for copies of the outermost
+    places. band: how many numbers are computed at a time. Gives (B, N, h, w).
 
-    >>> rectified(torch.ones(1, 1, 3, 4), torch.ones(1, 1, 3, 3), torch.full((1,), -5.0), "zeros")
+    >>> convolve_relu(torch.ones(1, 1, 3, 4), torch.ones(1, 1, 3, 3), torch.full((1,), -5.0), "zeros")
     tensor([[[[0., 1., 1., 0.],
               [1., 4., 4., 1.],
               [0., 1., 1., 0.]]]])
-    >>> rectified(torch.ones(1, 1, 1, 2), torch.ones(1, 1, 3, 3), torch.full((1,), -5.0), "replicate")
+    >>> convolve_relu(torch.ones(1, 1, 1, 2), torch.ones(1, 1, 3, 3), torch.full((1,), -5.0), "replicate")
     tensor([[[[4., 4.]]]])
     """
     return in_bands(x, weight, bias, 1, padding, lambda y, out: torch.clamp_min(y, 0, out=out), band)
 
 
-def transposed(d: Tensor, weight: Tensor, padding: str, band: int = BAND) -> Tensor:
-    """W^T * d, from dL/d(W * x) to dL/dx: a convolution with every filter turned round, from N maps to C.
+def convolve_transposed(d: Tensor, weight: Tensor, padding: str, band: int = BAND) -> Tensor:
+    """W^T * d, the backward pass of the convolution: dL/dx from d = dL/d(W * x).
+
+    It is a convolution of d with every filter rotated by 180 degrees.
+
+    d: (B, N, h, w). weight, padding, band: as for `convolve_relu`. Gives (B, C, h, w).
 
     >>> d = torch.tensor([[[[0.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 0.0]]]])
-    >>> transposed(d, torch.arange(9.0).view(1, 1, 3, 3), "zeros")
+    >>> convolve_transposed(d, torch.arange(9.0).view(1, 1, 3, 3), "zeros")
     tensor([[[[0., 1., 2.],
               [3., 4., 5.],
               [6., 7., 8.]]]])
     """
-    turned = weight.transpose(0, 1).flip(2, 3).contiguous(memory_format=torch.channels_last)
+    rotated = weight.transpose(0, 1).flip(2, 3).contiguous(memory_format=torch.channels_last)
     border = BORDER[padding]
-    return folded(in_bands(d, turned, None, 1 + border, "zeros", lambda y, out: out.copy_(y), band), border)
+    y = in_bands(d, rotated, None, 1 + border, "zeros", lambda y, out: out.copy_(y), band)
+    return fold_border(y, border)
 
 
-def folded(y: Tensor, border: int) -> Tensor:
-    """The derivative by a picture, from that by the picture with its border, if it has one: a copy of a pixel hands
-    its derivative to the pixel. Changes y, and gives a view of it.
+def fold_border(y: Tensor, border: int) -> Tensor:
+    """dL/dx from y, the derivative by x with its replicated border.
 
-    >>> folded(torch.ones(1, 1, 4, 5), 1)
+    The derivative by a copy is added to that by its original.
+
+    y: (B, C, h + 2 border, w + 2 border), overwritten. border: its width, 0 or 1. Gives a view of y, (B, C, h, w).
+
+    >>> fold_border(torch.ones(1, 1, 4, 5), 1)
     tensor([[[[4., 2., 4.],
               [4., 2., 4.]]]])
     """
     if not border:
         return y
-    for along in (2, 3):
-        y.select(along, 1).add_(y.select(along, 0))
-        y.select(along, -2).add_(y.select(along, -1))
+    for dim in (2, 3):
+        y.select(dim, 1).add_(y.select(dim, 0))
+        y.select(dim, -2).add_(y.select(dim, -1))
     return y[:, :, 1:-1, 1:-1]
 
 
@@ -63,36 +72,37 @@ def in_bands(
     x: Tensor,
     weight: Tensor,
     bias: Tensor | None,
-    around: int,
+    pad: int,
     padding: str,
     finish: Callable[[Tensor, Tensor], object],
     band: int,
 ) -> Tensor:
-    """What `finish` writes of W * x + b, from its rows to those of the answer, which may be they themselves.
+    """W * x + b, computed and finished band by band.
 
-    around: places that x is padded by on every side.
+    x: (B, C, h, w). pad: width of the padding on every side. finish(y, out): writes the result for rows y of W * x + b
+    to the rows `out` of the output, which may be the same tensor. Gives (B, N, h - 2 + 2 pad, w - 2 + 2 pad).
     """
     (B, C, h, w), N = x.shape, weight.shape[0]
-    step = max(1, band // (B * w * max(C, N)))
-    if step >= h or x.device.type != "cpu":
-        y = convolved(x, weight, bias, (around, around), around, padding)
+    rows = max(1, band // (B * w * max(C, N)))
+    if rows >= h or x.device.type != "cpu":
+        y = convolve(x, weight, bias, (pad, pad), pad, padding)
         finish(y, y)
         return y
-    answer = empty((B, N, h - 2 + 2 * around, w - 2 + 2 * around), like=x)
-    for start in range(0, answer.shape[2], step):
-        out = answer[:, :, start : start + step]
-        top, bottom = start - around, start + out.shape[2] + 2 - around
-        beyond = (max(0, -top), max(0, bottom - h))
-        finish(convolved(x[:, :, max(0, top) : bottom], weight, bias, beyond, around, padding), out)
-    return answer
+    output = empty((B, N, h - 2 + 2 * pad, w - 2 + 2 * pad), like=x)
+    for start in range(0, output.shape[2], rows):
+        out = output[:, :, start : start + rows]
+        top, bottom = start - pad, start + out.shape[2] + 2 - pad
+        pad_rows = (max(0, -top), max(0, bottom - h))
+        finish(convolve(x[:, :, max(0, top) : bottom], weight, bias, pad_rows, pad, padding), out)
+    return output
 
 
-def convolved(
-    x: Tensor, weight: Tensor, bias: Tensor | None, beyond: tuple[int, int], around: int, padding: str
+def convolve(
+    x: Tensor, weight: Tensor, bias: Tensor | None, pad_rows: tuple[int, int], pad_columns: int, padding: str
 ) -> Tensor:
-    """W * x + b, x padded by so many rows above and below, and by `around` columns left and right."""
+    """W * x + b, with x padded by pad_rows above and below, and by pad_columns on the left and on the right."""
     if padding == "replicate":
-        return nnf.conv2d(nnf.pad(x, (around, around, *beyond), "replicate"), weight, bias)
-    most = max(beyond)  # the convolution pads above and below alike; the rows too many are left out
-    y = nnf.conv2d(x, weight, bias, padding=(most, around))
-    return y.narrow(2, most - beyond[0], y.shape[2] - 2 * most + sum(beyond))
+        return nnf.conv2d(nnf.pad(x, (pad_columns, pad_columns, *pad_rows), "replicate"), weight, bias)
+    larger = max(pad_rows)  # conv2d pads above and below equally; the surplus rows are cut off
+    y = nnf.conv2d(x, weight, bias, padding=(larger, pad_columns))
+    return y.narrow(2, larger - pad_rows[0], y.shape[2] - 2 * larger + sum(pad_rows))

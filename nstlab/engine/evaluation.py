@@ -1,4 +1,4 @@
-"""One evaluation of an objective: the losses, the total and the gradient, tile by tile if memory is short."""
+"""One evaluation of an objective: its losses, total and gradient, by tiles if memory is short."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from nstlab.engine.buffers import BUFFERS
 from nstlab.engine.losses import SelfProduct, SquaredDistance
-from nstlab.engine.memory import chosen_tile
+from nstlab.engine.memory import automatic_tile
 from nstlab.engine.network import read
 from nstlab.engine.precision import checked_precision
 from nstlab.engine.tiles import Tile, halo, tiles, whole
@@ -20,12 +20,12 @@ from nstlab.objective import Objective, layers_of
 from nstlab.terms import ContentTerm, Loss, StyleTerm
 from nstlab.vgg import VGG
 
-Parts = dict[tuple[str, str], Tensor]  # by term and layer: what is summed over the tiles, or all responses
-SUMMED = (ContentTerm, StyleTerm)  # terms that need of each layer nothing but a sum over its places
+Statistics = dict[tuple[str, str], Tensor]  # by term and layer: the function of the responses that the term needs
+ADDITIVE = (ContentTerm, StyleTerm)  # terms whose statistics are sums over places, and so over tiles
 
 
 class Plan(NamedTuple):
-    """How an objective is evaluated: the precision of its network, the tile, and the tiles that it makes."""
+    """How an objective is evaluated: the precision of the network, the side of the tiles in pixels, and the tiles."""
 
     precision: str
     tile: int | None
@@ -36,115 +36,127 @@ PLANS: weakref.WeakKeyDictionary[Objective, Plan] = weakref.WeakKeyDictionary()
 
 
 def plan(objective: Objective) -> Plan:
-    """How this objective is evaluated, decided once: "auto" becomes a precision and a tile.
+    """The plan of an objective, with "auto" replaced by a precision and a tile; determined once and kept.
 
-    Raises ValueError for a tile or a precision that does not exist, and for a tile if a term needs the whole image.
+    Raises ValueError for an invalid tile or precision, and for several tiles if a term needs the whole image at once.
     """
     if objective not in PLANS:
         if objective.vgg is None or not objective.layers:
             return Plan("float32", None, [whole(objective.size)])
-        precision, tile = resolved(objective.vgg, objective.layers, objective.size, objective.tile, objective.precision)
+        precision, tile = resolve_auto(
+            objective.vgg, objective.layers, objective.size, objective.tile, objective.precision
+        )
         parts = tiles(objective.size, tile, halo(objective.vgg, objective.layers))
-        undivided = [name for name, term in objective.terms.items() if type(term) not in SUMMED and layers_of(term)]
-        if len(parts) > 1 and undivided:
+        indivisible = [name for name, term in objective.terms.items() if type(term) not in ADDITIVE and layers_of(term)]
+        if len(parts) > 1 and indivisible:
             raise ValueError(
-                f"tile={objective.tile!r}: the term {', '.join(undivided)} needs the responses to the whole image at "
+                f"tile={objective.tile!r}: the term {', '.join(indivisible)} needs the responses to the whole image at "
                 f"once, so the image cannot be divided into tiles. Use tile=None, or a smaller image."
             )
         PLANS[objective] = Plan(precision, tile, parts)
     return PLANS[objective]
 
 
-def resolved(
+def resolve_auto(
     vgg: VGG, layers: Collection[str], size: tuple[int, int], tile: int | str | None, precision: str
 ) -> tuple[str, int | None]:
-    """The precision and the tile, with "auto" decided for the network's device."""
+    """The precision and the tile, with "auto" replaced by a choice for the network's device.
+
+    Raises ValueError for an unknown precision and for another string as `tile`.
+    """
     precision = checked_precision(precision, vgg.mean.device)
     if isinstance(tile, str) and tile != "auto":
         raise ValueError(f"tile={tile!r} must be a multiple of 16 pixels, None or 'auto'.")
     if tile == "auto":
-        return precision, chosen_tile(vgg, layers, size, precision)
+        return precision, automatic_tile(vgg, layers, size, precision)
     return precision, tile  # type: ignore[return-value]
 
 
 def evaluate(objective: Objective, image: Tensor) -> tuple[dict[str, Tensor], Tensor, Tensor]:
-    """The losses by name, their weighted total and its gradient, at an image (1, 3, H, W)."""
-    how, x = plan(objective), image.requires_grad_()
-    BUFFERS.belong_to(objective)
-    if len(how.tiles) > 1:
-        return tile_by_tile(objective, how, x)
-    losses = losses_of(objective, x, parts_in(objective, how, x, whole((x.shape[2], x.shape[3]))))
+    """The unweighted losses by name, their weighted total and its gradient.
+
+    image: (1, 3, H, W). Gives scalars, and the gradient (1, 3, H, W). Raises ValueError as `plan` does.
+    """
+    (precision, _, parts), x = plan(objective), image.requires_grad_()
+    BUFFERS.set_owner(objective)
+    if len(parts) > 1:
+        return evaluate_by_tiles(objective, precision, parts, x)
+    statistics = read_statistics(objective, precision, x, whole((x.shape[2], x.shape[3])))
+    losses = losses_from(objective, x, statistics)
     total = objective.weighted_sum(losses)
     (gradient,) = torch.autograd.grad(total, x)
     return losses, total, gradient
 
 
-def tile_by_tile(objective: Objective, how: Plan, x: Tensor) -> tuple[dict[str, Tensor], Tensor, Tensor]:
-    """The same in the memory of one tile: the sums s over all tiles t first, then the gradient through each tile.
+def evaluate_by_tiles(
+    objective: Objective, precision: str, parts: list[Tile], x: Tensor
+) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+    """`evaluate` in the memory of one tile: first the sum of the statistics s_t of all tiles t, then the gradient.
 
     L = f(sum_t s_t(x)),    dL/dx = sum_t (ds_t/dx)^T f'(sum_t s_t)
     """
 
-    def seen_by(tile: Tile) -> tuple[Tensor, Parts]:
-        seen = tile.look(x).detach().requires_grad_()
-        return seen, parts_in(objective, how, seen, tile)
+    def forward(tile: Tile) -> tuple[Tensor, Statistics]:
+        visible = tile.visible(x).detach().requires_grad_()
+        return visible, read_statistics(objective, precision, visible, tile)
 
-    def add_gradient(tile: Tile, seen: Tensor, parts: Parts) -> None:
-        tile.look(gradient).add_(torch.autograd.grad(list(parts.values()), seen, slopes)[0])
+    def add_gradient(tile: Tile, visible: Tensor, statistics: Statistics) -> None:
+        tile.visible(gradient).add_(torch.autograd.grad(list(statistics.values()), visible, derivatives)[0])
 
-    *others, last = how.tiles
+    *others, last = parts
     with torch.no_grad():
-        before = [parts_in(objective, how, tile.look(x), tile) for tile in others]
-    seen, parts = seen_by(last)  # keeps its responses, so that one tile is computed only once
-    sums = {key: sum((b[key] for b in before), s.detach()).requires_grad_() for key, s in parts.items()}
-    losses = losses_of(objective, x, sums)
+        finished = [read_statistics(objective, precision, tile.visible(x), tile) for tile in others]
+    visible, statistics = forward(last)  # its responses are kept for the gradient, so it is computed only once
+    sums = {key: sum((s[key] for s in finished), s_t.detach()).requires_grad_() for key, s_t in statistics.items()}
+    losses = losses_from(objective, x, sums)
     total = objective.weighted_sum(losses)
-    directly, *slopes = torch.autograd.grad(total, [x, *sums.values()], materialize_grads=True)
-    gradient = directly.detach()  # zeros that autograd made up may want a gradient themselves
-    add_gradient(last, seen, parts)
-    del seen, parts
+    direct, *derivatives = torch.autograd.grad(total, [x, *sums.values()], materialize_grads=True)
+    gradient = direct.detach()  # the zeros that materialize_grads makes may require a gradient themselves
+    add_gradient(last, visible, statistics)
+    del visible, statistics
     for tile in others:
-        add_gradient(tile, *seen_by(tile))
+        add_gradient(tile, *forward(tile))
     return losses, total, gradient
 
 
-def parts_in(objective: Objective, how: Plan, seen: Tensor, tile: Tile) -> Parts:
-    """What each term needs of each of its layers, in one tile, from the pixels that the tile sees."""
+def read_statistics(objective: Objective, precision: str, visible: Tensor, tile: Tile) -> Statistics:
+    """The statistics of every term in one tile. visible: the tile's visible region of the image, (1, 3, h, w)."""
     keys = [(name, layer) for name, term in objective.terms.items() for layer in layers_of(term)]
     if objective.vgg is None or not keys:
         return {}
-    readers = [(layer, part(objective.terms[name], layer, tile, objective.size)) for name, layer in keys]
-    return dict(zip(keys, read(objective.vgg, seen, readers, tile.inside, how.precision), strict=True))
+    readers = [(layer, statistic(objective.terms[name], layer, tile, objective.size)) for name, layer in keys]
+    return dict(zip(keys, read(objective.vgg, visible, readers, tile.interior, precision), strict=True))
 
 
-def part(term: Loss, layer: str, tile: Tile, size: tuple[int, int]) -> Callable[[Tensor], Tensor]:
-    """From the responses F in a tile to what a term needs of them.
+def statistic(term: Loss, layer: str, tile: Tile, size: tuple[int, int]) -> Callable[[Tensor], Tensor]:
+    """The function of the responses F inside a tile that a term needs.
 
-    sum_ij (F_ij - P_ij)^2 / 2 for a ContentTerm, F F^T / M for a StyleTerm, all of F for a term it does not know.
+    sum_ij (F_ij - P_ij)^2 / 2 for a ContentTerm; F F^T / M for a StyleTerm, with M of the whole image of size (H, W);
+    F itself for any other term.
     """
     if type(term) is ContentTerm:
         return lambda F: SquaredDistance.apply(F, tile.part(term.P, layer)) / 2
     if type(term) is StyleTerm:
         return lambda F: SelfProduct.apply(F) / places_of(layer, size)
-    return all_of
+    return identity
 
 
-def losses_of(objective: Objective, image: Tensor, parts: Parts) -> dict[str, Tensor]:
-    """The losses by name, from the sums over all tiles."""
+def losses_from(objective: Objective, image: Tensor, statistics: Statistics) -> dict[str, Tensor]:
+    """The unweighted losses by name, from the statistics of the whole image."""
     losses = {}
     for name, term in objective.terms.items():
-        of_term = {layer: tensor for (owner, layer), tensor in parts.items() if owner == name}
+        by_layer = {layer: tensor for (owner, layer), tensor in statistics.items() if owner == name}
         if type(term) is ContentTerm:
-            losses[name] = term.alpha * of_term[term.layer]
+            losses[name] = term.alpha * by_layer[term.layer]
         elif type(term) is StyleTerm:
-            losses[name] = term.of_gram_matrices(of_term)
+            losses[name] = term.of_gram_matrices(by_layer)
         else:
-            losses[name] = term(image, of_term)
+            losses[name] = term(image, by_layer)
     return losses
 
 
-def all_of(F: Tensor) -> Tensor:
-    """The responses themselves."""
+def identity(F: Tensor) -> Tensor:
+    """F."""
     return F
 
 
@@ -157,9 +169,10 @@ def targets(
     tile: int | str | None,
     precision: str,
 ) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
-    """What `nstlab.objective.targets` gives, tile by tile."""
+    """The same as `nstlab.objective.targets`, by tiles."""
     names = list(style_layers)
-    precision, pixels = resolved(vgg, [content_layer, *names], (content.shape[2], content.shape[3]), tile, precision)
+    size = (content.shape[2], content.shape[3])
+    precision, pixels = resolve_auto(vgg, [content_layer, *names], size, tile, precision)
     P = responses_to(vgg, content, content_layer, pixels, precision)
     G_p, A = (mean_gram_matrices(vgg, image, names, pixels, precision) for image in (content, style))
     return P, G_p, A
@@ -170,10 +183,10 @@ def responses_to(vgg: VGG, image: Tensor, layer: str, tile: int | None, precisio
     size = (image.shape[2], image.shape[3])
     P: Tensor | None = None
     for t in tiles(size, tile, halo(vgg, [layer])):
-        (F,) = read(vgg, t.look(image), [(layer, all_of)], t.inside, precision)
+        (F,) = read(vgg, t.visible(image), [(layer, identity)], t.interior, precision)
         if P is None:
             P = F.new_empty(1, F.shape[1], size[0] // stride(layer), size[1] // stride(layer))
-            P = P.contiguous(memory_format=torch.channels_last)  # as F is
+            P = P.contiguous(memory_format=torch.channels_last)  # the layout of F
         t.part(P, layer).copy_(F)
     assert P is not None
     return P
@@ -182,14 +195,15 @@ def responses_to(vgg: VGG, image: Tensor, layer: str, tile: int | None, precisio
 def mean_gram_matrices(
     vgg: VGG, image: Tensor, layers: list[str], tile: int | None, precision: str
 ) -> dict[str, Tensor]:
-    """The Gram matrix per place of every layer, {layer: (1, N_l, N_l)}."""
+    """The Gram matrix G / M of every layer, {layer: (1, N_l, N_l)}."""
     size = (image.shape[2], image.shape[3])
     A = {layer: torch.zeros((), device=image.device) for layer in layers}
 
-    def of(layer: str) -> Callable[[Tensor], Tensor]:
+    def mean_gram(layer: str) -> Callable[[Tensor], Tensor]:
         return lambda F: SelfProduct.apply(F) / places_of(layer, size)
 
+    readers = [(layer, mean_gram(layer)) for layer in layers]
     for t in tiles(size, tile, halo(vgg, layers)):
-        parts = read(vgg, t.look(image), [(layer, of(layer)) for layer in layers], t.inside, precision)
+        parts = read(vgg, t.visible(image), readers, t.interior, precision)
         A = {layer: A[layer] + G for layer, G in zip(layers, parts, strict=True)}
     return A

@@ -1,4 +1,4 @@
-"""How much memory a run will take, and the tile with which it fits into what there is."""
+"""The memory that a run needs, and the largest tile with which it fits into the free memory."""
 
 from __future__ import annotations
 
@@ -16,36 +16,38 @@ from nstlab.files.architecture import places_of, starts_a_block
 from nstlab.optimizers import MEMORY
 from nstlab.vgg import VGG
 
-SMALLEST = 256  # pixels a side that a tile chosen here has at least: smaller ones are mostly halo
-PEAK = {"avg": 1.1, "max": 1.4}  # measured peak over the bytes of the responses kept for the backward pass, by pooling
-PEAK_FLOAT16 = 1.6  # the same, in float16, where derivatives are wider than responses
-WORKSPACE = 1 << 27  # bytes that convolutions work in, whatever the size of the image
-IMAGES = 2 * MEMORY + 10  # of the optimizer: its pairs, the point, the trial and the directions between them
-SHARE = 0.8  # of the free memory that a run may plan with
+SMALLEST_TILE = 256  # pixels; of smaller tiles most is halo
+PEAK = {"avg": 1.1, "max": 1.4}  # by pooling: measured peak memory / bytes of the responses kept for the backward pass
+PEAK_FLOAT16 = 1.6  # the same ratio in float16, where gradients are float32
+WORKSPACE = 1 << 27  # bytes of temporary memory of the convolutions, for images of any size
+OPTIMIZER_IMAGES = 2 * MEMORY + 10  # the pairs of L-BFGS, and the current point, the trial point and the directions
+SHARE = 0.8  # of the free memory that a run may use
 
 
 def evaluation_memory(
     vgg: VGG, layers: Collection[str], size: tuple[int, int], tile: int | None = None, precision: str = "float32"
 ) -> int:
-    """About how many bytes one evaluation of losses and gradient takes besides the filters, at most.
+    """An upper estimate of the bytes that one evaluation of losses and gradient needs, without the filters.
 
-    size: (H, W). tile: as in `tiles`; None: the whole image at once. What counts are the responses of every layer,
-    which are kept for the backward pass, and in float16 a copy in float32 of those that are read.
+    The responses of all layers dominate, which are kept for the backward pass; in float16 those that terms read are
+    also copied to float32.
+
+    layers: those that terms read. size: (H, W). tile: as in `tiles`; None: the whole image at once.
 
     >>> whole, tiled = (evaluation_memory(VGG(), ["conv5_1"], (2048, 2048), tile) for tile in (None, 512))
     >>> tiled < whole / 6
     True
     """
-    wanted, number = set(layers), PRECISIONS[precision].itemsize
+    wanted, itemsize = set(layers), PRECISIONS[precision].itemsize
     parts = tiles(size, tile, halo(vgg, wanted))
-    H = max(part.seen_rows.stop - part.seen_rows.start for part in parts)
-    W = max(part.seen_columns.stop - part.seen_columns.start for part in parts)
+    H = max(part.visible_rows.stop - part.visible_rows.start for part in parts)
+    W = max(part.visible_columns.stop - part.visible_columns.start for part in parts)
     total = 0
     for layer in vgg.down_to(wanted):
         N, inputs = vgg.convolution(layer).weight.shape[:2]
-        pooled = inputs if starts_a_block(layer) else 0  # its input
+        pooled = inputs if starts_a_block(layer) else 0  # maps of the pooled responses, the input of the convolution
         copied = 4 * N if precision == "float16" and layer in wanted else 0
-        total += places_of(layer, (H, W)) * ((N + pooled) * number + copied)
+        total += places_of(layer, (H, W)) * ((N + pooled) * itemsize + copied)
     peak = PEAK_FLOAT16 if precision == "float16" else PEAK[vgg.pooling]
     return int(peak * total) + WORKSPACE
 
@@ -53,51 +55,53 @@ def evaluation_memory(
 def run_memory(
     vgg: VGG, layers: Collection[str], size: tuple[int, int], tile: int | None = None, precision: str = "float32"
 ) -> int:
-    """About how many bytes a run takes at most besides the filters: one evaluation, the filters as the engine prepares
-    them before the first one, and the optimizer's images.
+    """An upper estimate of the bytes that a run needs in addition to the network's filters.
+
+    The sum of one evaluation, the filters that the engine has yet to convert or transform, and the optimizer's images.
+    The arguments are those of `evaluation_memory`.
 
     >>> run_memory(VGG(), ["conv5_1"], (384, 512)) > evaluation_memory(VGG(), ["conv5_1"], (384, 512))
     True
     """
     image, dtype = 3 * size[0] * size[1] * torch.float32.itemsize, PRECISIONS[precision]
-    to_prepare = [layer for layer in vgg.down_to(layers) if (layer, precision) not in KEPT.get(vgg, {})]
+    unprepared = [layer for layer in vgg.down_to(layers) if (layer, precision) not in KEPT.get(vgg, {})]
     filters = 0
-    for layer in to_prepare:
+    for layer in unprepared:
         weight = vgg.convolution(layer).weight
         converted = 0 if precision == "float32" else weight.numel() * dtype.itemsize
         filters += winograd.transformed_bytes(weight, dtype) + converted
-    return evaluation_memory(vgg, layers, size, tile, precision) + filters + IMAGES * image
+    return evaluation_memory(vgg, layers, size, tile, precision) + filters + OPTIMIZER_IMAGES * image
 
 
 def fitting_tile(
     vgg: VGG, layers: Collection[str], size: tuple[int, int], memory: int, precision: str = "float32"
 ) -> int | None:
-    """The largest tile with which a run takes no more than this many bytes; None if the whole image fits.
+    """The largest tile in pixels with which a run needs at most `memory` bytes; None if the whole image fits.
 
-    At least SMALLEST pixels, even if that is too much.
+    At least SMALLEST_TILE, even if that needs more.
 
     >>> fitting_tile(VGG(), ["conv5_1"], (256, 256), memory=10**10) is None
     True
     """
     if run_memory(vgg, layers, size, None, precision) <= memory:
         return None
-    tile = SMALLEST
+    tile = SMALLEST_TILE
     while run_memory(vgg, layers, size, tile + ALIGNED, precision) <= memory:
         tile += ALIGNED
     return tile
 
 
-def chosen_tile(vgg: VGG, layers: Collection[str], size: tuple[int, int], precision: str = "float32") -> int | None:
-    """The largest tile that the network's device has memory for; None if the whole image fits.
+def automatic_tile(vgg: VGG, layers: Collection[str], size: tuple[int, int], precision: str = "float32") -> int | None:
+    """The tile for tile="auto": the largest that fits into the device's free memory; None if the whole image fits.
 
-    >>> chosen_tile(VGG(), ["conv1_1"], (64, 64)) is None
+    >>> automatic_tile(VGG(), ["conv1_1"], (64, 64)) is None
     True
     """
     return fitting_tile(vgg, layers, size, int(SHARE * free_memory(vgg.mean.device)), precision)
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes that a run may still take on the device.
+    """The free memory of a device in bytes, including the free blocks of `BUFFERS`.
 
     >>> free_memory(torch.device("cpu")) > 1e6
     True
@@ -106,4 +110,4 @@ def free_memory(device: torch.device) -> int:
         return torch.cuda.mem_get_info(device)[0]
     if device.type == "mps":
         return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
-    return int(psutil.virtual_memory().available) + BUFFERS.idle()
+    return int(psutil.virtual_memory().available) + BUFFERS.free_bytes()

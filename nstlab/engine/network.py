@@ -1,13 +1,17 @@
-"""The network's way forward and its way back, written out.
+"""The forward and the backward pass of the network, written out.
 
-    forward     x_l = W_l * pool(F_l-1) + b_l,        F_l = max(0, x_l)
-    backward    d_l = [F_l > 0] (D_l + pool^T (W_l+1^T * d_l+1)),        D_l = dL/dF_l, what the losses ask of layer l
+    forward     x_l = W_l * pool(F_(l-1)) + b_l,    F_l = max(0, x_l)
+    backward    d_l = [F_l > 0] (D_l + pool^T(W_(l+1)^T * d_(l+1)))
 
-autograd would do the same, but with a new tensor for every sum and every mask, and with every D_l from the start. Here
-one tensor goes down the layers. `VGG.forward` leaves it to autograd, `VGG.read` goes this way.
+d_l = dL/dx_l is the gradient before the ReLU. D_l is the part of dL/dF_l that comes directly from the losses that read
+layer l. pool is the identity except before the first layer of blocks 2 to 5.
 
-A network in float16 keeps its responses in it and convolves in it, there and back; readers and all that lies between
-the convolutions on the way back have float32.
+This module exists to save memory: the backward pass holds one gradient tensor at a time, which it overwrites, and frees
+every F_l as soon as it has used it. autograd computes the same numbers through `VGG.forward`, but allocates a tensor
+for every sum and every ReLU, and holds all D_l from the start.
+
+In float16, responses are stored and convolutions computed in float16 in both passes; readers, and everything between
+two convolutions of the backward pass, use float32.
 """
 
 from __future__ import annotations
@@ -21,21 +25,21 @@ from torch import Tensor
 
 from nstlab.engine import convolution, winograd
 from nstlab.engine.buffers import empty
-from nstlab.engine.once import differentiable_once
-from nstlab.engine.pooling import POOLINGS, Pooling, masked
-from nstlab.engine.precision import PRECISIONS, with_range, within_range
+from nstlab.engine.first_derivative import no_second_derivative
+from nstlab.engine.pooling import POOLINGS, Pooling, relu_backward
+from nstlab.engine.precision import PRECISIONS, apply_in_float16, float16_to_float32
 from nstlab.files.architecture import starts_a_block
 from nstlab.vgg import VGG
 
-Reader = tuple[int, Callable[[Tensor], Tensor]]  # the number of a layer, and what is made of its responses
+Reader = tuple[int, Callable[[Tensor], Tensor]]  # the index of a layer, and a function of its responses
 Places = tuple[slice, slice]  # rows and columns of a layer
-EVERYWHERE: Places = (slice(None), slice(None))
+ALL_PLACES: Places = (slice(None), slice(None))
 
 
-def at(F: Tensor, places: Places) -> Tensor:
-    """Responses (B, N, h, w) at some of their places, a view.
+def crop(F: Tensor, places: Places) -> Tensor:
+    """Responses (B, N, h, w) at some places, a view.
 
-    >>> at(torch.ones(1, 2, 4, 4), (slice(0, 2), slice(1, 4))).shape
+    >>> crop(torch.ones(1, 2, 4, 4), (slice(0, 2), slice(1, 4))).shape
     torch.Size([1, 2, 2, 3])
     """
     rows, columns = places
@@ -43,10 +47,10 @@ def at(F: Tensor, places: Places) -> Tensor:
 
 
 class Layer(NamedTuple):
-    """A convolution and the ReLU after it: its frozen filters, and what becomes of its input first, if anything.
+    """A convolution with frozen filters, the ReLU after it, and the pooling before it, if it is the first of its block.
 
-    U: the filters transformed, where `winograd` is the faster way to convolve with them. places: where its responses
-    are read; the others only carry what deeper layers ask.
+    weight: (N, C, 3, 3). bias: (N,). U: the filters transformed for `winograd`, if that is faster. places: the rows and
+    columns whose responses are read.
     """
 
     weight: Tensor
@@ -54,26 +58,26 @@ class Layer(NamedTuple):
     padding: str
     pooling: Pooling | None
     U: Tensor | None = None
-    places: Places = EVERYWHERE
+    places: Places = ALL_PLACES
 
     def forward(self, F: Tensor) -> Tensor:
-        """F_l from F_l-1."""
+        """F_l from F_(l-1)."""
         pooled = self.pooling.forward(F) if self.pooling else F
         if self.U is not None:
-            return winograd.rectified(pooled, self.U, self.bias, self.padding)
-        return convolution.rectified(pooled, self.weight, self.bias, self.padding)
+            return winograd.convolve_relu(pooled, self.U, self.bias, self.padding)
+        return convolution.convolve_relu(pooled, self.weight, self.bias, self.padding)
 
-    def back(self, d: Tensor) -> Tensor:
-        """dL/dF_l-1, or where that is pooled first the derivative by the pooled, a new tensor, from d_l = dL/dx_l."""
+    def backward(self, d: Tensor) -> Tensor:
+        """W_l^T * d_l, a new tensor: the derivative by the input of the convolution, F_(l-1) or its pooling."""
         if self.U is not None:
-            return winograd.transposed(d, self.U, self.padding)
+            return winograd.convolve_transposed(d, self.U, self.padding)
         if self.weight.dtype == torch.float16:
-            return within_range(lambda d: convolution.transposed(d, self.weight, self.padding), d)
-        return convolution.transposed(d, self.weight, self.padding)
+            return apply_in_float16(lambda d: convolution.convolve_transposed(d, self.weight, self.padding), d)
+        return convolution.convolve_transposed(d, self.weight, self.padding)
 
 
 class Kept(NamedTuple):
-    """A layer that was prepared, and what shows whether the filters are still the same: an alias, and their version."""
+    """A prepared layer, with an alias and the version of the network's filters, by which changes are detected."""
 
     weight: Tensor
     version: int
@@ -83,37 +87,36 @@ class Kept(NamedTuple):
 KEPT: weakref.WeakKeyDictionary[VGG, dict[tuple[str, str], Kept]] = weakref.WeakKeyDictionary()
 
 
-def layer_of(vgg: VGG, name: str, precision: str) -> Layer:
-    """A layer in this precision, prepared once, and again if the filters were changed.
+def prepared_layer(vgg: VGG, name: str, precision: str) -> Layer:
+    """A layer with its filters converted and transformed; cached in `KEPT` until the filters change.
 
-    "float32" takes the filters as they are, float64 included. Changes through `weight.data` leave no trace and are not
-    noticed.
+    "float32" leaves the filters in their own type, float64 included. Changes through `weight.data` are not detected.
     """
-    convolved, kept = vgg.convolution(name), KEPT.setdefault(vgg, {})
-    weight = convolved.weight
-    version = 0 if weight.is_inference() else weight._version  # a network built in inference mode has no versions
-    known = kept.get((name, precision))
-    # `double()` gives the same parameter other numbers; the alias keeps their address from being reused
-    if known is None or known.weight.data_ptr() != weight.data_ptr() or known.version != version:
+    module, kept = vgg.convolution(name), KEPT.setdefault(vgg, {})
+    weight = module.weight
+    version = 0 if weight.is_inference() else weight._version  # inference tensors have no version
+    found = kept.get((name, precision))
+    # `double()` replaces the data of the same parameter; the alias keeps the old address from being reused
+    if found is None or found.weight.data_ptr() != weight.data_ptr() or found.version != version:
         dtype = weight.dtype if precision == "float32" else PRECISIONS[precision]
-        W, b = weight.detach().to(dtype), convolved.get_parameter("bias").detach().to(dtype)
+        W, b = weight.detach().to(dtype), module.get_parameter("bias").detach().to(dtype)
         pooling = POOLINGS[vgg.pooling] if starts_a_block(name) else None
-        U = winograd.transformed(W) if winograd.pays(W) else None
-        known = kept[name, precision] = Kept(weight.detach(), version, Layer(W, b, vgg.padding, pooling, U))
-    return known.layer
+        U = winograd.transform_filters(W) if winograd.is_faster(W) else None
+        found = kept[name, precision] = Kept(weight.detach(), version, Layer(W, b, vgg.padding, pooling, U))
+    return found.layer
 
 
 def read(
     vgg: VGG,
     image: Tensor,
     readers: Sequence[tuple[str, Callable[[Tensor], Tensor]]],
-    places: Callable[[str], Places] = lambda layer: EVERYWHERE,
+    places: Callable[[str], Places] = lambda layer: ALL_PLACES,
     precision: str = "float32",
 ) -> list[Tensor]:
-    """What each reader makes of the responses of its layer, (layer, reader): Gram matrices, for example.
+    """The values of functions of the responses, such as Gram matrices; values and gradients are those of `VGG.forward`.
 
-    image: (1, 3, H, W). places: from a layer to the rows and columns of its responses that its readers see. The same
-    values and gradients as from `VGG.forward`, in less time and memory. Raises ValueError as `VGG.forward` does.
+    image: (1, 3, H, W). readers: pairs of a layer and a function of its responses. places: gives the rows and columns
+    of a layer that its readers get. Gives one tensor per reader. Raises ValueError as `VGG.forward` does.
 
     >>> [total] = read(VGG(), torch.rand(1, 3, 64, 48), [("conv4_2", lambda F: F.sum())])
     >>> total.shape
@@ -121,92 +124,98 @@ def read(
     """
     wanted = {layer for layer, _ in readers}
     x = vgg.prepared(image, wanted)
-    layers = [layer_of(vgg, name, precision)._replace(places=places(name)) for name in vgg.down_to(wanted)]
-    return list(Reading.apply(x, layers, [(vgg.layers.index(layer), reader) for layer, reader in readers]))
+    layers = [prepared_layer(vgg, name, precision)._replace(places=places(name)) for name in vgg.down_to(wanted)]
+    return list(ReadResponses.apply(x, layers, [(vgg.layers.index(layer), reader) for layer, reader in readers]))
 
 
-class Reading(torch.autograd.Function):
-    """What readers make of the responses, as a differentiable function of the image alone: filters get no gradient.
+class ReadResponses(torch.autograd.Function):
+    """The values of the readers as a differentiable function of the image; filters get no gradient.
 
-    apply(x, layers, readers): x, the prepared image; layers, from the first to the deepest; readers, each with the
-    number of the layer that it reads. Gives one tensor a reader. A D_l is made when the way back has reached its layer,
-    and not before, so that there is only one at a time.
+    apply(x, layers, readers): x is the prepared image, layers are those from the first to the deepest that is read.
+    Gives one tensor per reader. The backward pass computes D_l only when it has reached layer l, so that there is only
+    one at a time.
     """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, layers: Sequence[Layer], readers: Sequence[Reader]) -> tuple[Tensor, ...]:
-        F, seen, read = walk(x, layers, readers, keep=ctx.needs_input_grad[0])
-        ctx.layers, ctx.readers, ctx.kept = layers, readers, (F, seen, read)
-        handed_out = tuple(r.detach() for r in read)
-        ctx.save_for_backward(x, *handed_out)  # autograd watches that nobody changes these, which may be F_l themselves
+        F, leaves, values = forward_pass(x, layers, readers, keep=ctx.needs_input_grad[0])
+        ctx.layers, ctx.readers, ctx.kept = layers, readers, (F, leaves, values)
+        outputs = tuple(value.detach() for value in values)
+        ctx.save_for_backward(x, *outputs)  # lets autograd detect in-place changes of the outputs, which may be F_l
         ctx.set_materialize_grads(False)
-        return handed_out
+        return outputs
 
     @staticmethod
-    @differentiable_once
-    def backward(ctx: Any, *asked: Tensor | None) -> tuple[Tensor | None, None, None]:
+    @no_second_derivative
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, None, None]:
         x, *_ = ctx.saved_tensors
-        F, seen, read = ctx.kept or walk(x, ctx.layers, ctx.readers, keep=True)
-        ctx.kept = None  # given up on the way; a second way back computes them again
-        of_layer: dict[int, list[tuple[Tensor, Tensor | None]]] = {l: [] for l in F}
-        for (l, _), D in zip(reversed(ctx.readers), reversed(asked), strict=True):
-            of_layer[l].append((read.pop(), D))  # what is read holds on to F_l, and so must go with it
+        F, leaves, values = ctx.kept or forward_pass(x, ctx.layers, ctx.readers, keep=True)
+        ctx.kept = None  # freed layer by layer; a second backward pass computes the responses again
+        by_layer: dict[int, list[tuple[Tensor, Tensor | None]]] = {l: [] for l in F}
+        for (l, _), gradient in zip(reversed(ctx.readers), reversed(gradients), strict=True):
+            by_layer[l].append((values.pop(), gradient))  # a value refers to F_l, so it is freed with F_l
         d, pooling = None, None
         for l in reversed(range(len(ctx.layers))):
-            layer, own = ctx.layers[l], l not in seen
-            D = asked_of(seen.pop(l, None), of_layer.pop(l))
-            d = joined(with_range(F.pop(l)), D, layer.places, d, pooling, own)
+            layer, is_read = ctx.layers[l], l in leaves
+            D = direct_gradient(leaves.pop(l, None), by_layer.pop(l))
+            d = gradient_before_relu(float16_to_float32(F.pop(l)), D, layer.places, d, pooling, overwrite_F=not is_read)
             if d is not None:
-                d, pooling = layer.back(d), layer.pooling
+                d, pooling = layer.backward(d), layer.pooling
         return d, None, None
 
 
-def walk(
+def forward_pass(
     x: Tensor, layers: Sequence[Layer], readers: Sequence[Reader], keep: bool
 ) -> tuple[dict[int, Tensor], dict[int, Tensor], list[Tensor]]:
-    """F_l of every layer if they are kept for the way back, what readers see of theirs, and what each makes of it."""
+    """F_l of every layer, the leaf tensors that the readers get, by layer, and the value of every reader.
+
+    Without `keep` both dicts are empty. The leaves are F_l at the layer's places, where autograd's graphs of the
+    readers begin.
+    """
     x = x.to(layers[0].weight.dtype)
     F: dict[int, Tensor] = {}
-    seen: dict[int, Tensor] = {}
-    read: dict[int, Tensor] = {}
+    leaves: dict[int, Tensor] = {}
+    values: dict[int, Tensor] = {}
     for l, layer in enumerate(layers):
         x = layer.forward(x)
-        of_this = {n: reader for n, (number, reader) in enumerate(readers) if number == l}
-        part = with_range(at(x, layer.places))
+        layer_readers = {n: reader for n, (index, reader) in enumerate(readers) if index == l}
+        leaf = float16_to_float32(crop(x, layer.places))
         with torch.set_grad_enabled(keep):
-            part.requires_grad_(keep and bool(of_this))
-            read |= {n: reader(part) for n, reader in of_this.items()}
+            leaf.requires_grad_(keep and bool(layer_readers))
+            values |= {n: reader(leaf) for n, reader in layer_readers.items()}
         if keep:
             F[l] = x
-            seen |= {l: part} if of_this else {}
-    return F, seen, [read[n] for n in range(len(readers))]
+            leaves |= {l: leaf} if layer_readers else {}
+    return F, leaves, [values[n] for n in range(len(readers))]
 
 
-def asked_of(seen: Tensor | None, pairs: Sequence[tuple[Tensor, Tensor | None]]) -> Tensor | None:
-    """D_l = dL/dF_l where F_l is read, from what was read and the derivatives by it; None where nothing is asked."""
-    pairs = [(r, D) for r, D in pairs if D is not None and r.requires_grad]
-    if seen is None or not pairs:
+def direct_gradient(leaf: Tensor | None, pairs: Sequence[tuple[Tensor, Tensor | None]]) -> Tensor | None:
+    """D_l at the places that are read, from pairs of a reader's value and the gradient by it; None if it is 0."""
+    pairs = [(value, gradient) for value, gradient in pairs if gradient is not None and value.requires_grad]
+    if leaf is None or not pairs:
         return None
-    return torch.autograd.grad([r for r, _ in pairs], seen, [D for _, D in pairs], allow_unused=True)[0]
+    values, gradients = [value for value, _ in pairs], [gradient for _, gradient in pairs]
+    return torch.autograd.grad(values, leaf, gradients, allow_unused=True)[0]
 
 
-def joined(
-    F: Tensor, D: Tensor | None, places: Places, d: Tensor | None, pooling: Pooling | None, own: bool
+def gradient_before_relu(
+    F: Tensor, D: Tensor | None, places: Places, d: Tensor | None, pooling: Pooling | None, overwrite_F: bool
 ) -> Tensor | None:
-    """d_l = [F > 0] (D + pool^T d), from d of the layer above and D, which is 0 but at some places; None counts as 0.
+    """d_l = [F_l > 0] (D_l + pool^T(d)), with d = W_(l+1)^T * d_(l+1); None means 0.
 
-    D belongs to somebody else, d is ours and is overwritten, and so is F if it is our `own`, read by nobody.
+    D: D_l at `places`; it is 0 elsewhere. D is not changed, since it may be a tensor of the caller; d is overwritten,
+    and so is F if overwrite_F.
     """
     if d is None:
         if D is not None:
             d = empty(tuple(F.shape), like=F).zero_()
-            masked(D, at(F, places), at(d, places))
+            relu_backward(D, crop(F, places), crop(d, places))
         return d
     if pooling is not None:
-        d = pooling.back(F, d, F if own else empty(tuple(F.shape), like=F))
+        d = pooling.backward(F, d, F if overwrite_F else empty(tuple(F.shape), like=F))
         if D is not None:
-            at(d, places).add_(masked(D, at(F, places), empty(tuple(D.shape), like=D)))
+            crop(d, places).add_(relu_backward(D, crop(F, places), empty(tuple(D.shape), like=D)))
         return d
     if D is not None:
-        at(d, places).add_(D)
-    return masked(d, F, d)
+        crop(d, places).add_(D)
+    return relu_backward(d, F, d)

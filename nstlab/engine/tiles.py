@@ -1,7 +1,7 @@
-"""Parts of an image, one after the other, where the whole does not fit into memory.
+"""Division of an image into tiles, for images whose evaluation does not fit into memory at once.
 
-A response looks at the pixels around its place, and not beyond a certain distance, the halo. So what the network says
-of a rectangle with a halo around it is, inside the rectangle, exactly what it says of the whole image there.
+A response depends only on pixels within a certain distance of its place, the halo. If the network sees a tile with a
+halo around it, its responses inside the tile are exactly those to the whole image.
 """
 
 from __future__ import annotations
@@ -14,33 +14,33 @@ from torch import Tensor
 from nstlab.files.architecture import stride
 from nstlab.vgg import VGG
 
-GRID = 16  # pixels: four poolings deep, one place of block 5; tiles are cut along it
-ALIGNED = 4 * GRID  # pixels: what a tile looks at begins along this; see `seen`
+GRID = 16  # pixels: the stride of block 5, after four poolings; tiles are cut along multiples of it
+ALIGNED = 4 * GRID  # pixels: visible regions begin at multiples of it, see `with_halo`
 
 
 class Tile(NamedTuple):
-    """A rectangle of an image: the rows and columns that it answers for, and those that it looks at.
+    """A rectangle of an image, and the visible region: the rectangle with its halo.
 
-    Both in pixels of the image, and on the pooling grid, except where the image ends.
+    Rows and columns are in pixels of the image, and multiples of GRID, except at the end of the image.
     """
 
     rows: slice
     columns: slice
-    seen_rows: slice
-    seen_columns: slice
+    visible_rows: slice
+    visible_columns: slice
 
-    def look(self, image: Tensor) -> Tensor:
-        """What it looks at: its part of the image and the halo."""
-        return image[..., self.seen_rows, self.seen_columns]
+    def visible(self, image: Tensor) -> Tensor:
+        """The tile and its halo in an image (..., H, W), a view."""
+        return image[..., self.visible_rows, self.visible_columns]
 
-    def inside(self, layer: str) -> tuple[slice, slice]:
-        """Rows and columns of the responses to what it looks at that it answers for, without the halo's."""
-        rows, columns = within(self.rows, self.seen_rows), within(self.columns, self.seen_columns)
-        return scaled(rows, stride(layer)), scaled(columns, stride(layer))
+    def interior(self, layer: str) -> tuple[slice, slice]:
+        """The rows and columns of the tile, without its halo, in the responses to the visible region."""
+        rows, columns = relative(self.rows, self.visible_rows), relative(self.columns, self.visible_columns)
+        return in_places(rows, layer), in_places(columns, layer)
 
     def part(self, P: Tensor, layer: str) -> Tensor:
-        """Its part of the responses of a layer to the whole image."""
-        return P[..., scaled(self.rows, stride(layer)), scaled(self.columns, stride(layer))]
+        """The tile, without its halo, in the responses P to the whole image, a view."""
+        return P[..., in_places(self.rows, layer), in_places(self.columns, layer)]
 
 
 def whole(size: tuple[int, int]) -> Tile:
@@ -50,55 +50,58 @@ def whole(size: tuple[int, int]) -> Tile:
 
 
 def tiles(size: tuple[int, int], tile: int | None, halo: int) -> list[Tile]:
-    """Tiles that cover an image of size (H, W) exactly, at most tile x tile pixels each (None: one).
+    """Tiles that cover every pixel of an image exactly once, of nearly equal size.
 
-    They are about equally large, as far as the grid lets them.
+    size: (H, W). tile: their largest side in pixels, a multiple of GRID; None: one tile. halo: its width in pixels, a
+    multiple of GRID. Raises ValueError for another `tile`.
 
-    >>> [(t.rows, t.seen_rows) for t in tiles((200, 64), tile=128, halo=16)]
+    >>> [(t.rows, t.visible_rows) for t in tiles((200, 64), tile=128, halo=16)]
     [(slice(0, 128, None), slice(0, 144, None)), (slice(128, 200, None), slice(64, 200, None))]
     """
     if tile is None:
         return [whole(size)]
     return [
-        Tile(rows, columns, seen(rows, halo, size[0]), seen(columns, halo, size[1]))
+        Tile(rows, columns, with_halo(rows, halo, size[0]), with_halo(columns, halo, size[1]))
         for rows in spans(size[0], tile)
         for columns in spans(size[1], tile)
     ]
 
 
 def spans(length: int, tile: int) -> list[slice]:
-    """0 .. length, cut on the grid."""
+    """The pixels 0 .. length in spans of at most `tile` pixels, cut along the grid."""
     if tile < GRID or tile % GRID:
-        raise ValueError(f"tile={tile!r} must be a multiple of {GRID} pixels, the pooling grid of the deepest layers.")
+        raise ValueError(f"tile={tile!r} must be a multiple of {GRID} pixels, the stride of the deepest layers.")
     pieces, grid = -(-length // tile), GRID if tile % ALIGNED else ALIGNED
     step = -(-length // (pieces * grid)) * grid
     return [slice(start, min(start + step, length)) for start in range(0, length, step)]
 
 
-def seen(own: slice, halo: int, length: int) -> slice:
-    """A span with the halo around it, as far as the image goes.
+def with_halo(span: slice, halo: int, length: int) -> slice:
+    """A span with at least its halo on both sides, within the image.
 
-    It begins where `winograd` begins a tile of 4 x 4 places of block 5, so that every number is rounded as in the whole
-    image; else a response near 0, or one near the largest of its cell, may fall on the other side. (In float64 PyTorch
-    convolves images of different size with different rounding, so that in flat areas ties of max pooling still may.)
+    It begins at a multiple of ALIGNED, which is a boundary of `winograd`'s tiles of 4 x 4 places in every block. So
+    every response is rounded as in the whole image. Otherwise a response near 0, or near the maximum of its pooling
+    cell, could fall on the other side of it. (In float64 PyTorch's rounding depends on the size of the image, so this
+    remains possible for ties of max pooling in flat areas.)
     """
-    return slice(max(0, own.start - halo) // ALIGNED * ALIGNED, min(length, own.stop + halo))
+    return slice(max(0, span.start - halo) // ALIGNED * ALIGNED, min(length, span.stop + halo))
 
 
-def within(own: slice, around: slice) -> slice:
-    """A span, counted from the start of the one around it."""
-    return slice(own.start - around.start, own.stop - around.start)
+def relative(span: slice, outer: slice) -> slice:
+    """A span, counted from the start of the outer one."""
+    return slice(span.start - outer.start, span.stop - outer.start)
 
 
-def scaled(span: slice, stride: int) -> slice:
-    """The places of a layer that a span of pixels answers for."""
-    return slice(span.start // stride, span.stop // stride)
+def in_places(span: slice, layer: str) -> slice:
+    """A span of pixels as a span of the layer's places."""
+    return slice(span.start // stride(layer), span.stop // stride(layer))
 
 
 def halo(vgg: VGG, layers: Iterable[str]) -> int:
-    """How far beyond its own 16x16 pixels a response of these layers looks, up to the next line of the grid.
+    """The width of the halo in pixels: how far the responses of these layers depend on pixels outside a tile.
 
-    Each 3x3 convolution looks one place further; a pooling never leaves the grid.
+    Every 3x3 convolution adds one place of its layer; poolings add nothing, since tiles end along the grid. The sum is
+    rounded up to a multiple of GRID.
 
     >>> halo(VGG(), ["conv1_1"]), halo(VGG(), ["conv1_1", "conv5_1"])
     (16, 80)

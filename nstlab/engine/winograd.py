@@ -1,20 +1,22 @@
-"""A convolution with fewer multiplications: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks",
-arXiv 1509.09308, 2015, section 4.
+"""Winograd's convolution, with fewer multiplications: Lavin and Gray, "Fast Algorithms for Convolutional Neural
+Networks", arXiv 1509.09308, 2015, section 4.
 
-    Y = A^T [sum_c (G g_kc G^T) (B^T d_c B)] A        the product in brackets number by number
+    Y_k = A^T [sum_c (G g_kc G^T) (B^T d_c B)] A        with the elementwise product inside the brackets
 
-g is a filter, d a tile of (m + 2) x (m + 2) places, Y the answer at the m x m places in its middle, for which a plain
-convolution takes 9 m^2 multiplications. With many channels nearly all of the time goes into the brackets: (m + 2)^2
-products of matrices, places by channels.
+g_kc is a 3x3 filter, d_c a tile of (m + 2) x (m + 2) places of channel c, and Y_k the m x m outputs of feature map k in
+the middle of the tile, for which the plain convolution needs 9 m^2 multiplications per channel. With many channels the
+brackets take nearly all of the time. They are (m + 2)^2 matrix products, (tiles, channels) x (channels, maps).
 
-So polynomials are multiplied: take the values of both at m + 1 points and at infinity, by G and B^T, multiply them, and
-find the polynomial that has these values, by A^T. A filter turned round, g2 + g1 x + g0 x^2, has at x the value that
-the filter has at 1/x, times x^2. So the points here come in pairs, 0 with infinity, 2 with 1/2, 1 and -1 each with
-itself, and one transform of the filters serves for both ways through the network.
+The algorithm is the transpose of a multiplication of polynomials by their values at m + 1 points and at infinity: G
+evaluates the filter g0 + g1 x + g2 x^2, A the other factor, and B interpolates the product. The backward pass needs the
+filters reversed, and the reversed polynomial g2 + g1 x + g0 x^2 equals x^2 g(1/x). The points here form pairs x, 1/x: 0
+and infinity, 2 and 1/2, and 1 and -1 each with itself; the rows of G are scaled to match. So the values of the reversed
+filters are those of the filters in another order, and the filters are transformed once for both passes.
 
-    m = 2, points 0, 1, -1, infinity: 16 multiplications for 36, in bfloat16. About three times as inexact as a plain
-        convolution, which half precision can still bear.
-    m = 4, points 0, 1, -1, 2, 1/2, infinity: 36 for 144, in float32. Thirty times as inexact, which is 3e-6.
+    m = 2, points 0, 1, -1, infinity: 16 multiplications instead of 36, used for bfloat16. Its rounding error is three
+        times that of the plain convolution, tolerable in half precision.
+    m = 4, points 0, 1, -1, 2, 1/2, infinity: 36 multiplications instead of 144, used for float32. Its rounding error is
+        thirty times that of the plain convolution, 3e-6 relative to the output.
 """
 
 from __future__ import annotations
@@ -27,29 +29,30 @@ import torch.nn.functional as nnf
 from torch import Tensor
 
 from nstlab.engine.buffers import empty
-from nstlab.engine.convolution import BORDER, folded
+from nstlab.engine.convolution import BORDER, fold_border
 
-MODES = {"zeros": "constant", "replicate": "replicate"}  # PyTorch's names
-CHUNK = 1 << 22  # numbers of transformed tiles at a time, so that they stay in a processor's cache
+PAD_MODES = {"zeros": "constant", "replicate": "replicate"}  # names in torch.nn.functional.pad
+CHUNK = 1 << 22  # numbers of transformed tiles at a time, so that they stay in the CPU's cache
 
 
 class Algorithm(NamedTuple):
-    """F(m x m, 3 x 3), a row of G for each of its points, with infinity the last.
+    """The algorithm F(m x m, 3 x 3) of the paper.
 
-    turned: where each point's counterpart is. wide: channels in times channels out, from which on it pays. The input
-    transform takes the m + 2 rows, or columns, of every tile at once, the output transform as many values; each writes
-    what it makes of them to a list of tensors.
+    G: one row for each point, infinity last. reciprocal: the index of the point 1/x for each point x. min_channels: the
+    smallest product of input channels and feature maps for which it is faster. transform_input: from d, the m + 2 rows,
+    or columns, of all tiles, B^T d, written to a list of m + 2 tensors. transform_output: from m + 2 products M, A^T M,
+    written to a list of m tensors.
     """
 
     m: int
     G: Sequence[Sequence[float]]
-    turned: Sequence[int]
-    wide: int
+    reciprocal: Sequence[int]
+    min_channels: int
     transform_input: Callable[[Sequence[Tensor], Sequence[Tensor]], None]
     transform_output: Callable[[Sequence[Tensor], Sequence[Tensor]], None]
 
 
-def input_of_2(d: Sequence[Tensor], out: Sequence[Tensor]) -> None:
+def input_2x2(d: Sequence[Tensor], out: Sequence[Tensor]) -> None:
     """B^T d = (d0 - d2, d1 + d2, d2 - d1, d1 - d3)."""
     torch.sub(d[0], d[2], out=out[0])
     torch.add(d[1], d[2], out=out[1])
@@ -57,14 +60,14 @@ def input_of_2(d: Sequence[Tensor], out: Sequence[Tensor]) -> None:
     torch.sub(d[1], d[3], out=out[3])
 
 
-def output_of_2(m: Sequence[Tensor], out: Sequence[Tensor]) -> None:
+def output_2x2(m: Sequence[Tensor], out: Sequence[Tensor]) -> None:
     """A^T m = (m0 + m1 + m2, m1 - m2 - m3)."""
     torch.add(m[1] + m[2], m[0], out=out[0])
     torch.sub(m[1] - m[2], m[3], out=out[1])
 
 
-def input_of_4(d: Sequence[Tensor], out: Sequence[Tensor]) -> None:
-    """With u = d1 - d3 and v = d4 - d2
+def input_4x4(d: Sequence[Tensor], out: Sequence[Tensor]) -> None:
+    """With u = d1 - d3 and v = d4 - d2:
 
     B^T d = (d0 - d4 - 5/2 u, d1 + d4 - 3/2 (d2 + d3), d4 - d1 + 7/2 (d2 - d3), u + 2 v, v + 2 u, d5 - d1 - 5/2 v).
     """
@@ -77,8 +80,8 @@ def input_of_4(d: Sequence[Tensor], out: Sequence[Tensor]) -> None:
     torch.sub(d[5] - d[1], v, alpha=2.5, out=out[5])
 
 
-def output_of_4(m: Sequence[Tensor], out: Sequence[Tensor]) -> None:
-    """With s = m1 + m2 and t = m1 - m2
+def output_4x4(m: Sequence[Tensor], out: Sequence[Tensor]) -> None:
+    """With s = m1 + m2 and t = m1 - m2:
 
     A^T m = (m0 + s + m3 + 8 m4, t + 2 m3 + 4 m4, s + 4 m3 + 2 m4, t + 8 m3 + m4 + m5).
     """
@@ -89,68 +92,73 @@ def output_of_4(m: Sequence[Tensor], out: Sequence[Tensor]) -> None:
     torch.add(t.add_(m[4]).add_(m[5]), m[3], alpha=8, out=out[3])
 
 
-TWO = Algorithm(
+F2X2 = Algorithm(
     m=2,
     G=((1, 0, 0), (1 / 2, 1 / 2, 1 / 2), (1 / 2, -1 / 2, 1 / 2), (0, 0, 1)),
-    turned=(3, 1, 2, 0),
-    wide=256 * 256,
-    transform_input=input_of_2,
-    transform_output=output_of_2,
+    reciprocal=(3, 1, 2, 0),
+    min_channels=256 * 256,
+    transform_input=input_2x2,
+    transform_output=output_2x2,
 )
-FOUR = Algorithm(
+F4X4 = Algorithm(
     m=4,
     G=((1, 0, 0), (-1, -1, -1), (1 / 9, -1 / 9, 1 / 9), (1 / 18, 2 / 18, 4 / 18), (4 / 18, 2 / 18, 1 / 18), (0, 0, 1)),
-    turned=(5, 1, 2, 4, 3, 0),
-    wide=64 * 128,
-    transform_input=input_of_4,
-    transform_output=output_of_4,
+    reciprocal=(5, 1, 2, 4, 3, 0),
+    min_channels=64 * 128,
+    transform_input=input_4x4,
+    transform_output=output_4x4,
 )
-ALGORITHMS = {torch.bfloat16: TWO, torch.float32: FOUR, torch.float64: FOUR}
-BY_POINTS = {(algorithm.m + 2) ** 2: algorithm for algorithm in (TWO, FOUR)}
+ALGORITHMS = {torch.bfloat16: F2X2, torch.float32: F4X4, torch.float64: F4X4}
+BY_LENGTH = {(algorithm.m + 2) ** 2: algorithm for algorithm in (F2X2, F4X4)}  # by the length of U
 
 
-def pays(weight: Tensor, dtype: torch.dtype | None = None) -> bool:
-    """Whether filters (N, C, 3, 3) are convolved faster this way: many of them, on a processor that multiplies them.
+def is_faster(weight: Tensor, dtype: torch.dtype | None = None) -> bool:
+    """Whether this convolution is faster than PyTorch's for filters (N, C, 3, 3): on a CPU, if there are many.
 
-    dtype: what they will be converted to, by default what they are.
+    dtype: the type that they will be converted to, by default their own.
 
-    >>> pays(torch.zeros(512, 512, 3, 3)), pays(torch.zeros(64, 64, 3, 3))
+    >>> is_faster(torch.zeros(512, 512, 3, 3)), is_faster(torch.zeros(64, 64, 3, 3))
     (True, False)
     """
     algorithm = ALGORITHMS.get(dtype or weight.dtype)
-    return bool(algorithm and weight.device.type == "cpu" and weight.shape[0] * weight.shape[1] >= algorithm.wide)
+    channels = weight.shape[0] * weight.shape[1]
+    return bool(algorithm and weight.device.type == "cpu" and channels >= algorithm.min_channels)
 
 
 def transformed_bytes(weight: Tensor, dtype: torch.dtype) -> int:
-    """The bytes of the filters transformed in this type, 0 if that does not pay.
+    """The bytes of the transformed filters in this type; 0 if they are not used, because that is not faster.
 
     >>> transformed_bytes(torch.zeros(512, 512, 3, 3), torch.float32) == 512 * 512 * 36 * 4
     True
     """
-    if not pays(weight, dtype):
+    if not is_faster(weight, dtype):
         return 0
     return weight.shape[0] * weight.shape[1] * (ALGORITHMS[dtype].m + 2) ** 2 * dtype.itemsize
 
 
-def transformed(weight: Tensor, algorithm: Algorithm | None = None) -> Tensor:
-    """U = G g G^T of every filter: from (N, C, 3, 3) to ((m + 2)^2, C, N), a matrix for each place of a tile.
+def transform_filters(weight: Tensor, algorithm: Algorithm | None = None) -> Tensor:
+    """U = G g G^T of every filter.
 
-    >>> transformed(torch.ones(1, 1, 3, 3, dtype=torch.bfloat16)).view(4, 4)[0]
+    weight: g, (N, C, 3, 3). algorithm: by default that for its type. Gives ((m + 2)^2, C, N), a matrix for each pair of
+    points.
+
+    >>> transform_filters(torch.ones(1, 1, 3, 3, dtype=torch.bfloat16)).view(4, 4)[0]
     tensor([1.0000, 1.5000, 0.5000, 1.0000], dtype=torch.bfloat16)
     """
     wide = weight.to(torch.promote_types(weight.dtype, torch.float32))
     G = torch.tensor((algorithm or ALGORITHMS[weight.dtype]).G, dtype=wide.dtype)
-    by_place = torch.kron(G, G) @ wide.permute(3, 2, 1, 0).flatten(0, 1).flatten(1)  # both products of G g G^T in one
-    return by_place.to(weight.dtype).view(-1, weight.shape[1], weight.shape[0])
+    U = torch.kron(G, G) @ wide.permute(3, 2, 1, 0).flatten(0, 1).flatten(1)  # G g G^T of flattened filters
+    return U.to(weight.dtype).view(-1, weight.shape[1], weight.shape[0])
 
 
-def rectified(x: Tensor, U: Tensor, bias: Tensor, padding: str, chunk: int = CHUNK) -> Tensor:
-    """max(0, W * x + b), x with a border of one place, of "zeros" or of copies, "replicate", channels last.
+def convolve_relu(x: Tensor, U: Tensor, bias: Tensor, padding: str, chunk: int = CHUNK) -> Tensor:
+    """max(0, W * x + b), with x padded by one place on every side.
 
-    x: (B, C, h, w); U: the filters transformed; bias: (N,). Gives (B, N, h, w).
+    x: (B, C, h, w). U: the filters W, transformed. bias: (N,). padding: "zeros", or "replicate" for copies of the
+    outermost places. chunk: how many numbers of transformed tiles are computed at a time. Gives (B, N, h, w).
 
-    >>> U = transformed(torch.ones(1, 1, 3, 3))
-    >>> rectified(torch.ones(1, 1, 3, 4), U, torch.full((1,), -5.0), "zeros").round(decimals=4)
+    >>> U = transform_filters(torch.ones(1, 1, 3, 3))
+    >>> convolve_relu(torch.ones(1, 1, 3, 4), U, torch.full((1,), -5.0), "zeros").round(decimals=4)
     tensor([[[[0., 1., 1., 0.],
               [1., 4., 4., 1.],
               [0., 1., 1., 0.]]]])
@@ -158,55 +166,60 @@ def rectified(x: Tensor, U: Tensor, bias: Tensor, padding: str, chunk: int = CHU
     return in_tiles(x, U, bias, 1, padding, False, chunk)
 
 
-def transposed(d: Tensor, U: Tensor, padding: str, chunk: int = CHUNK) -> Tensor:
-    """W^T * d, from dL/d(W * x) to dL/dx: the same with every filter turned round, and no ReLU.
+def convolve_transposed(d: Tensor, U: Tensor, padding: str, chunk: int = CHUNK) -> Tensor:
+    """W^T * d, the backward pass of the convolution: dL/dx from d = dL/d(W * x).
 
-    d: (B, N, h, w); U: as for `rectified`. Gives (B, C, h, w).
+    d: (B, N, h, w). U, padding, chunk: as for `convolve_relu`. Gives (B, C, h, w).
 
     >>> d = torch.tensor([[[[0.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 0.0]]]])
-    >>> transposed(d, transformed(torch.arange(9.0).view(1, 1, 3, 3)), "zeros").round(decimals=4).abs()
+    >>> convolve_transposed(d, transform_filters(torch.arange(9.0).view(1, 1, 3, 3)), "zeros").round(decimals=4).abs()
     tensor([[[[0., 1., 2.],
               [3., 4., 5.],
               [6., 7., 8.]]]])
     """
     border = BORDER[padding]
-    return folded(in_tiles(d, U.transpose(1, 2), None, 1 + border, "zeros", True, chunk), border)
+    return fold_border(in_tiles(d, U.transpose(1, 2), None, 1 + border, "zeros", True, chunk), border)
 
 
-def in_tiles(x: Tensor, U: Tensor, bias: Tensor | None, around: int, padding: str, turned: bool, chunk: int) -> Tensor:
-    """From (B, C, h, w), padded by `around` places, to (B, N, H, W), image by image, some rows of tiles at a time."""
-    (B, C, h, w), N, m = x.shape, U.shape[2], BY_POINTS[len(U)].m
-    H, W = h - 2 + 2 * around, w - 2 + 2 * around
+def in_tiles(x: Tensor, U: Tensor, bias: Tensor | None, pad: int, padding: str, reverse: bool, chunk: int) -> Tensor:
+    """The convolution, with ReLU if there is a bias, computed image by image and some rows of tiles at a time.
+
+    x: (B, C, h, w). pad: width of the padding on every side. reverse: rotate the filters by 180 degrees. Gives
+    (B, N, h - 2 + 2 pad, w - 2 + 2 pad).
+    """
+    (B, C, h, w), N, m = x.shape, U.shape[2], BY_LENGTH[len(U)].m
+    H, W = h - 2 + 2 * pad, w - 2 + 2 * pad
     rows, columns = -(-H // m), -(-W // m)
     y = empty((B, N, m * rows, m * columns), like=x)
     by_tile = y.permute(0, 2, 3, 1).unflatten(2, (columns, m)).unflatten(1, (rows, m))
     step = max(1, chunk // (U.shape[0] * columns * max(C, N)))
-    for image, answer in zip(x.split(1), by_tile, strict=True):
+    for image, output in zip(x.split(1), by_tile, strict=True):
         for start in range(0, rows, step):
-            out = answer[start : start + step]
-            top, bottom = m * start - around, m * (start + len(out)) + 2 - around
-            beyond = (around, m * columns + 2 - around - w, max(0, -top), max(0, bottom - h))
-            seen = nnf.pad(image[:, :, max(0, top) : bottom], beyond, MODES[padding])
-            write_tiles(seen[0].permute(1, 2, 0).contiguous(), U, bias, turned, out)
+            out = output[start : start + step]
+            top, bottom = m * start - pad, m * (start + len(out)) + 2 - pad
+            widths = (pad, m * columns + 2 - pad - w, max(0, -top), max(0, bottom - h))
+            padded = nnf.pad(image[:, :, max(0, top) : bottom], widths, PAD_MODES[padding])
+            convolve_tiles(padded[0].permute(1, 2, 0).contiguous(), U, bias, reverse, out)
     return y[:, :, :H, :W]
 
 
-def write_tiles(seen: Tensor, U: Tensor, bias: Tensor | None, turned: bool, out: Tensor) -> None:
-    """The answer of n rows of tiles to what they see, (m n + 2, m columns + 2, C), rectified if it has a bias.
+def convolve_tiles(x: Tensor, U: Tensor, bias: Tensor | None, reverse: bool, out: Tensor) -> None:
+    """The convolution of n rows of tiles, with ReLU if there is a bias.
 
-    out: (n, m, columns, m, N), by tile and place in the tile.
+    x: the padded input, (m n + 2, m columns + 2, C). out: (n, m, columns, m, N), rows of tiles, rows in a tile, columns
+    of tiles, columns in a tile, feature maps; written.
     """
-    (n, m, columns, _, N), C = out.shape, seen.shape[2]
-    algorithm, sides = BY_POINTS[len(U)], range(m + 2)
-    places = algorithm.turned if turned else sides
-    by_rows, V = seen.new_empty(m + 2, n, m * columns + 2, C), seen.new_empty(m + 2, m + 2, n, columns, C)
-    algorithm.transform_input([seen[i : i + m * n : m] for i in sides], [by_rows[p] for p in places])
-    algorithm.transform_input([by_rows[:, :, j : j + m * columns : m] for j in sides], [V[p] for p in places])
+    (n, m, columns, _, N), C = out.shape, x.shape[2]
+    algorithm, lines = BY_LENGTH[len(U)], range(m + 2)
+    points = algorithm.reciprocal if reverse else lines
+    by_rows, V = x.new_empty(m + 2, n, m * columns + 2, C), x.new_empty(m + 2, m + 2, n, columns, C)
+    algorithm.transform_input([x[i : i + m * n : m] for i in lines], [by_rows[p] for p in points])
+    algorithm.transform_input([by_rows[:, :, j : j + m * columns : m] for j in lines], [V[p] for p in points])
     M = torch.bmm(V.view(-1, n * columns, C), U).view(m + 2, m + 2, n, columns, N)
     if bias is not None:
-        M[1, 1] += bias  # the value at 1 counts once in every answer
-    by_columns = seen.new_empty(m, m + 2, n, columns, N)
-    algorithm.transform_output([M[p] for p in places], list(by_columns))
-    algorithm.transform_output([by_columns[:, p] for p in places], list(out.permute(1, 3, 0, 2, 4)))
+        M[1, 1] += bias  # A^T has coefficient 1 for the value at the point 1, in every output
+    by_columns = x.new_empty(m, m + 2, n, columns, N)
+    algorithm.transform_output([M[p] for p in points], list(by_columns))
+    algorithm.transform_output([by_columns[:, p] for p in points], list(out.permute(1, 3, 0, 2, 4)))
     if bias is not None:
         out.relu_()

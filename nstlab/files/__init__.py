@@ -1,1 +1,1 @@
-"""Files: pictures decoded, sample pictures, filter files, writing that leaves nothing half-written."""
+"""Files: picture decoding, the sample pictures, the files of filters, and atomic writing."""

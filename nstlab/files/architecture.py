@@ -1,18 +1,17 @@
-"""The two networks as a table: which convolutions there are, what they are called, how large their filters are.
+"""The architecture of the two networks: the names of their convolutions and the shapes of their filters.
 
 Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition", arXiv 1409.1556, 2014,
-table 1. Layer `conv4_2` is the second convolution of block 4, with the ReLU behind it.
+table 1. Layer `conv4_2` is the second convolution of block 4 with the ReLU after it.
 """
 
 from __future__ import annotations
 
-# convolutions per block, and the maps that each convolution of a block gives: Simonyan and Zisserman 2014, table 1
-CONVOLUTIONS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
-MAPS = (64, 128, 256, 512, 512)
+CONVOLUTIONS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}  # number of convolutions in each block
+MAPS = (64, 128, 256, 512, 512)  # feature maps of each convolution, by block
 
 
 def layer_names(network: str) -> list[str]:
-    """The convolutions of a network in order, `conv{block}_{number}`.
+    """The convolutions of a network in order, `conv{block}_{number}`. Raises ValueError for an unknown network.
 
     >>> layer_names("vgg16")[:3], len(layer_names("vgg16")), len(layer_names("vgg19"))
     (['conv1_1', 'conv1_2', 'conv2_1'], 13, 16)
@@ -23,7 +22,7 @@ def layer_names(network: str) -> list[str]:
 
 
 def block(layer: str) -> int:
-    """The block of a layer, from 1 on.
+    """The block of a layer, 1 to 5.
 
     >>> block("conv4_2")
     4
@@ -32,7 +31,7 @@ def block(layer: str) -> int:
 
 
 def starts_a_block(layer: str) -> bool:
-    """Whether a pooling stands before the layer.
+    """Whether the layer comes directly after a pooling.
 
     >>> starts_a_block("conv1_1"), starts_a_block("conv2_1"), starts_a_block("conv2_2")
     (False, True, False)
@@ -41,7 +40,7 @@ def starts_a_block(layer: str) -> bool:
 
 
 def stride(layer: str) -> int:
-    """Pixels from one place of a layer to the next: each pooling doubles them.
+    """The distance in pixels between neighboring places of a layer: each pooling doubles it.
 
     >>> stride("conv1_2"), stride("conv4_2")
     (1, 8)
@@ -50,7 +49,7 @@ def stride(layer: str) -> int:
 
 
 def shapes(network: str) -> dict[str, tuple[int, ...]]:
-    """The shape of every tensor of a network, by key.
+    """The shapes of the weights, (N_l, N_(l-1), 3, 3), and the biases, (N_l,), of a network, by key.
 
     >>> shapes("vgg16")["conv2_1.weight"]
     (128, 64, 3, 3)
@@ -65,7 +64,7 @@ def shapes(network: str) -> dict[str, tuple[int, ...]]:
 
 
 def places_of(layer: str, size: tuple[int, int]) -> int:
-    """M_l: the number of places of a layer, for an image of size (H, W).
+    """M_l, the number of places of a layer, for an image of size (H, W) in pixels.
 
     >>> places_of("conv4_2", (64, 48))
     48

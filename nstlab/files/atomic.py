@@ -1,4 +1,4 @@
-"""Writing a file so that it appears whole or not at all."""
+"""Atomic writing: a file is replaced completely or not at all."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from uuid import uuid4
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A temporary path beside `path`, which takes its name when the block ends well and is removed when it does not.
+    """A temporary path to write to, which replaces `path` at the end of the block and is deleted after an exception.
 
-    Missing folders are made; of a link it is the target that changes, and a file that was there keeps its permissions.
-    Raises OSError where nothing can be written.
+    Missing folders are created. A link is followed: its target is replaced. An existing file keeps its permissions.
+    Raises OSError if `path` cannot be written.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:

@@ -1,9 +1,9 @@
-"""Where the network's filters come from: the package, torchvision, a file, or chance.
+"""Loading of the network's filters: from the package, from torchvision, from a file, or random ones.
 
-Two conventions are about, and a file's key names tell which one it keeps:
+There are two conventions, which differ in the names of a file's keys and in the preparation of pixels:
 
-    `conv1_1.weight` ...   the Visual Geometry Group's own: pixels 0..255 minus the mean color
-    `features.0.weight` ...   torchvision's: pixels in [0, 1] minus the mean color, divided by the standard deviation
+    `conv1_1.weight`     the Visual Geometry Group's: pixels in 0..255 minus the mean color
+    `features.0.weight`  torchvision's: pixels in [0, 1] minus the mean color, divided by the standard deviation
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ BUNDLED_SHA256 = {
 
 
 class WeightsError(RuntimeError):
-    """The filters asked for cannot be had."""
+    """Filters are missing, damaged or of another network; the message says which, and a remedy."""
 
 
 class Filters(NamedTuple):
-    """Every convolution's weight (out, in, 3, 3) and bias (out,), and how pixels are prepared: (x - mean) / std."""
+    """The weights (N_l, N_(l-1), 3, 3) and biases (N_l,) by key, and the preparation of pixels, (x - mean) / std."""
 
     tensors: dict[str, Tensor]
     mean: tuple[float, float, float]
@@ -49,43 +49,46 @@ TORCHVISION = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 def torchvision_keys(network: str) -> dict[str, str]:
-    """torchvision's key for each of ours: it counts convolutions, ReLUs and poolings in one row.
+    """torchvision's key for each of ours; it numbers convolutions, ReLUs and poolings consecutively.
 
     >>> torchvision_keys("vgg19")["conv2_1.weight"]
     'features.5.weight'
     """
     keys: dict[str, str] = {}
-    place = 0
+    index = 0
     for name in layer_names(network):
-        place += starts_a_block(name)  # the pooling
-        keys |= {f"{name}.{part}": f"features.{place}.{part}" for part in ("weight", "bias")}
-        place += 2
+        index += starts_a_block(name)  # the pooling
+        keys |= {f"{name}.{part}": f"features.{index}.{part}" for part in ("weight", "bias")}
+        index += 2  # the convolution and its ReLU
     return keys
 
 
 def load_filters(network: str, weights: str | os.PathLike[str] | None = None, seed: int = 0) -> Filters:
     """The filters of a network, in float32.
 
-    weights: None for the Visual Geometry Group's own, which are in the package; "torchvision" for those that
-    torchvision has trained anew, a checkpoint of some 550 MB that is downloaded once into torch's cache and checked by
-    its hash; the path of a `.pth` or `.safetensors` file in either convention; or "random" for untrained filters drawn
-    with `seed`. Raises WeightsError with the way out; never falls back silently.
+    weights: None for the Visual Geometry Group's, which are in the package; "torchvision" for those that torchvision
+    trained, a checkpoint of about 550 MB that is downloaded once into torch's cache and verified by its hash; the path
+    of a `.pth` or `.safetensors` file in either convention; or "random" for untrained filters. seed: of "random".
+    Raises ValueError for an unknown network, and WeightsError if the filters cannot be loaded; it never substitutes
+    others.
 
     >>> load_filters("vgg16").tensors["conv1_1.weight"].shape
     torch.Size([64, 3, 3, 3])
     """
-    layer_names(network)  # an unknown network is told before anything is read
+    layer_names(network)  # raises ValueError for an unknown network before any file is read
     if weights == "random":
         return random_filters(network, seed)
     if weights is None:
-        return _sorted_out(network, decoded(bundled_filters(network)), BUNDLED[network])
+        return _checked(network, decoded(bundled_filters(network)), BUNDLED[network])
     if weights == "torchvision":
-        return _sorted_out(network, _downloaded(network), "torchvision's checkpoint")
-    return _sorted_out(network, _read(Path(weights)), str(weights))
+        return _checked(network, _download(network), "torchvision's checkpoint")
+    return _checked(network, _read(Path(weights)), str(weights))
 
 
 def random_filters(network: str, seed: int) -> Filters:
-    """Untrained filters, He et al. 2015, equation 10: normal with variance 2 / (9 inputs), which keeps responses alive.
+    """Untrained filters: normal with variance 2 / (9 N_(l-1)), which keeps the variance of responses; biases 0.
+
+    He, Zhang, Ren, Sun, "Delving Deep into Rectifiers", arXiv 1502.01852, 2015, equation 10.
 
     >>> random_filters("vgg16", seed=0).tensors["conv1_1.bias"].abs().max()
     tensor(0.)
@@ -101,7 +104,7 @@ def random_filters(network: str, seed: int) -> Filters:
 
 
 def decoded(coded: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of a file whose weights may be coded, a table of 256 numbers for a layer and one byte for a weight.
+    """The tensors of a file with quantized weights restored: each layer has a table of 256 values, each weight a code.
 
         weight = table[code]
 
@@ -120,7 +123,7 @@ def decoded(coded: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def bundled_filters(network: str, folder: Path = DATA) -> dict[str, Tensor]:
-    """The tensors of the package's file, as they are coded. Raises WeightsError if it is missing or damaged.
+    """The tensors of the package's file, not yet `decoded`. Raises WeightsError if the file is missing or damaged.
 
     >>> bundled_filters("vgg19")["conv1_1.table"].shape
     torch.Size([256])
@@ -130,18 +133,18 @@ def bundled_filters(network: str, folder: Path = DATA) -> dict[str, Tensor]:
     if hashlib.sha256(data).hexdigest() != BUNDLED_SHA256[network]:
         raise WeightsError(
             f"VGG({network!r}): the bundled filters {file.name} are missing, or their SHA-256 differs from the "
-            f"recorded one. Install nstlab again, or run tools/rebuild_{network}.py, which makes the file anew."
+            f"recorded one. Reinstall nstlab, or rebuild the file with tools/rebuild_{network}.py."
         )
     return safetensors.torch.load(data)
 
 
-def _downloaded(network: str) -> dict[str, Tensor]:
-    from torchvision.models import get_model_weights  # slow to import, and needed here alone
+def _download(network: str) -> dict[str, Tensor]:
+    from torchvision.models import get_model_weights  # slow to import, and needed only here
 
     try:
         weights = get_model_weights(network).DEFAULT
-        found: dict[str, Tensor] = weights.get_state_dict(progress=sys.stderr.isatty(), check_hash=True)
-        return found
+        tensors: dict[str, Tensor] = weights.get_state_dict(progress=sys.stderr.isatty(), check_hash=True)
+        return tensors
     except (OSError, RuntimeError) as error:
         raise WeightsError(
             f"VGG({network!r}, weights='torchvision'): the checkpoint could not be downloaded ({error}). "
@@ -157,8 +160,8 @@ def _read(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return safetensors.torch.load_file(path)
-        found: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-        return found
+        tensors: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+        return tensors
     except (
         OSError,
         RuntimeError,
@@ -169,22 +172,22 @@ def _read(path: Path) -> dict[str, Tensor]:
     ) as error:
         raise WeightsError(
             f"weights={str(path)!r} cannot be read as a file of weights ({type(error).__name__}). "
-            f"It should be a .safetensors file, or a .pth file that holds a dict of tensors and nothing else."
+            f"It must be a .safetensors file, or a .pth file that holds a dict of tensors and nothing else."
         ) from error
 
 
-def _sorted_out(network: str, found: Mapping[str, Tensor], source: str) -> Filters:
-    """The tensors of the convolutions, under our names, once every one is there in its shape."""
-    wanted, theirs = shapes(network), torchvision_keys(network)
-    original = isinstance(found, Mapping) and "conv1_1.weight" in found
-    names = {key: key if original else theirs[key] for key in wanted}
+def _checked(network: str, contents: Mapping[str, Tensor], source: str) -> Filters:
+    """The filters in a file's contents, by our keys. Raises WeightsError if one is missing or has another shape."""
+    expected, torchvision = shapes(network), torchvision_keys(network)
+    original = isinstance(contents, Mapping) and "conv1_1.weight" in contents
+    names = {key: key if original else torchvision[key] for key in expected}
     for key, name in names.items():
-        tensor = found.get(name) if isinstance(found, Mapping) else None
-        if not isinstance(tensor, Tensor) or tuple(tensor.shape) != wanted[key]:
-            came = f"of shape {tuple(tensor.shape)}" if isinstance(tensor, Tensor) else "missing"
+        tensor = contents.get(name) if isinstance(contents, Mapping) else None
+        if not isinstance(tensor, Tensor) or tuple(tensor.shape) != expected[key]:
+            problem = f"has shape {tuple(tensor.shape)}" if isinstance(tensor, Tensor) else "is missing"
             raise WeightsError(
-                f"VGG({network!r}): in {source}, {name!r} is {came}; {network} needs shape {wanted[key]}. "
-                f"Name the network that the file was made for, out of {', '.join(CONVOLUTIONS)}."
+                f"VGG({network!r}): in {source}, {name!r} {problem}; {network} needs shape {expected[key]}. "
+                f"Choose the network that the file was made for, one of {', '.join(CONVOLUTIONS)}."
             )
-    tensors = {key: found[name].float() for key, name in names.items()}
+    tensors = {key: contents[name].float() for key, name in names.items()}
     return Filters(tensors, *(ORIGINAL if original else TORCHVISION))

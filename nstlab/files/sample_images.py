@@ -1,4 +1,4 @@
-"""The sample pictures of the package: one table, and the files beside it in `data/images`."""
+"""The table of the package's sample pictures; their files are in `data/images`."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ IMAGES = Path(__file__).parents[1] / "data" / "images"
 
 @dataclass(frozen=True)
 class Sample:
-    """One bundled picture: what it shows, who made it, and under which licence it is used here.
+    """A bundled picture with its title, author and licence.
 
-    `kind` is the part it was chosen for: "content", "style", or "photo" for the pairs of approach 2 (day and
-    night, summer and autumn). `source` is the package it was taken from, `data/images/SOURCES.md` has more.
+    kind: its intended use, "content", "style", or "photo" for the pairs of approach 2 (day and night, summer and
+    autumn). source: the package that it was taken from; `data/images/SOURCES.md` has the details.
     """
 
     name: str
@@ -26,7 +26,7 @@ class Sample:
 
     @property
     def path(self) -> Path:
-        """The JPEG file."""
+        """The path of the JPEG file."""
         return IMAGES / self.kind / f"{self.name}.jpg"
 
     def __str__(self) -> str:
@@ -77,7 +77,7 @@ SAMPLES = (
 
 
 def samples() -> list[Sample]:
-    """All bundled pictures: content first, then style, then the photo pairs.
+    """All bundled pictures: those for content, then for style, then the photo pairs.
 
     >>> print(samples()[0])
     chenonceau_river  content  Château de Chenonceau over the river Cher, by Alf van Beem. Public domain

@@ -1,6 +1,7 @@
-"""What a notebook shows and plays with: figures, the live run, the image picker.
+"""What the notebooks show: figures, live runs, image pickers.
 
 >>> from nstlab import stylize_run
+>>> from nstlab.notebook import ImagePicker, LiveRun
 >>> picker = ImagePicker("content")
 >>> live = LiveRun(lambda: stylize_run(picker.image, "starry_night", size=64, steps=2))
 """
@@ -19,7 +20,7 @@ __all__ = ["ImagePicker", "LiveRun", "compare", "figure", "plot_losses", "save_f
 
 
 def __getattr__(name: str) -> Any:
-    """The widgets, which need ipywidgets, are imported when they are first used: figures work without it."""
+    """Import a widget when it is first used: widgets need ipywidgets, figures do not."""
     if name == "ImagePicker":
         from nstlab.notebook.image_picker import ImagePicker
 

@@ -1,4 +1,4 @@
-"""Figures for people: losses by epoch, pictures side by side, and both with words for those who cannot see them."""
+"""Figures: losses by epoch, images side by side, and both as HTML with alternative text."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ COLORS = {
     "style": "#d55e00",
     "photorealism": "#009e73",
     "total": "#222222",
-}  # Okabe and Ito
+}  # of the palette of Okabe and Ito, which color-blind readers can tell apart, and a dark gray
 MAX_BYTES = 150_000  # of one figure in a notebook
-SMALLEST = 384  # pixels: smaller images are shown enlarged
+SHOWN_SIDE = 384  # pixels: `show` enlarges images with a longer side of half of this or less
 
 
 def figure(
     width: float = 8, height: float = 3.4, rows: int = 1, columns: int = 1, width_ratios: Sequence[float] | None = None
 ) -> tuple[Figure, list[Axes]]:
-    """An empty figure and its axes in reading order, width and height in inches, outside of pyplot's global state.
+    """A new figure and its axes, row by row, without pyplot's global state.
 
-    width_ratios: of the columns, by default all alike.
+    width, height: of the figure, in inches. width_ratios: of the columns, by default all equal.
 
     >>> fig, (left, right) = figure(columns=2)
     """
@@ -47,7 +47,7 @@ def figure(
 def plot_losses(history: Sequence[Record], title: str = "") -> Figure:
     """The losses by epoch on a log scale, raw on the left and weighted on the right: figure 5 of the report.
 
-    A dotted line stands where the run went on at the next larger size. Raises ValueError for an empty history.
+    A dotted line marks each change to the next larger size. Raises ValueError for an empty history.
 
     >>> fig = plot_losses([Record(0, {"style": 2.0}, {"style": 0.5}, 1.0, 0.1, (48, 64))])
     """
@@ -70,26 +70,27 @@ def plot_losses(history: Sequence[Record], title: str = "") -> Figure:
 
 
 def draw_curve(axes: Axes, x: Sequence[float], y: Sequence[float], name: str) -> None:
-    """One loss in its color; the total is dashed, so that a term that makes up all of it still shows."""
+    """Draw one loss in its color; the total is dashed, so that a term equal to the total still shows."""
     style = {"linestyle": "--", "linewidth": 1.2} if name == "total" else {"linewidth": 1.8}
     marker = "o" if len(x) == 1 else None
     axes.plot(x, y, label=name, color=COLORS.get(name), marker=marker, **style)
 
 
 def mark_sizes(axes: Axes, history: Sequence[Record]) -> None:
-    """A dotted line where the size changes, with the new longer side above it."""
+    """Draw a dotted line at each change of size, with the new longer side above it."""
     for before, after in pairwise(history):
         if before.size != after.size:
             axes.axvline(after.index - 0.5, color="#888888", linestyle=":", linewidth=1)
             label = f"{max(after.size)} px"
-            upright = axes.get_xaxis_transform()  # epochs across, shares of the height upwards
-            axes.text(after.index - 0.5, 1.01, label, transform=upright, va="bottom", ha="center", fontsize=8)
+            transform = axes.get_xaxis_transform()  # x: the epoch; y: the fraction of the axes' height
+            axes.text(after.index - 0.5, 1.01, label, transform=transform, va="bottom", ha="center", fontsize=8)
 
 
 def compare(images: Mapping[str, Tensor], height: float = 2.6, columns: int | None = None) -> Figure:
-    """Pictures side by side, each under its caption; every row of them `height` inches high.
+    """A figure of images side by side, each with its caption above it.
 
-    images: (1, 3, H, W) in [0, 1] by caption; sizes may differ. columns: pictures in a row, by default all.
+    images: (1, 3, H, W) in [0, 1], by caption; sizes may differ. height: of a row, in inches. columns: images in a row,
+    by default all of them.
 
     >>> from nstlab.images import load_image
     >>> fig = compare({"content": load_image("horses", 64), "style": load_image("great_wave", 64)})
@@ -98,17 +99,18 @@ def compare(images: Mapping[str, Tensor], height: float = 2.6, columns: int | No
     rows = -(-len(images) // columns)
     widths = [max(x.shape[3] / x.shape[2] for x in list(images.values())[k::columns]) for k in range(columns)]
     fig, axes = figure(sum(widths) * height, rows * (height + 0.3), rows, columns, widths)
-    for place in axes:
-        place.axis("off")
-    for place, (caption, image) in zip(axes, images.items(), strict=False):
-        place.imshow(to_pil(image))
-        place.set_title(caption, fontsize=10)
+    for ax in axes:
+        ax.axis("off")
+    for ax, (caption, image) in zip(axes, images.items(), strict=False):  # the last row may have empty axes
+        ax.imshow(to_pil(image))
+        ax.set_title(caption, fontsize=10)
     return fig
 
 
 def save_figure(fig: Figure, path: str | os.PathLike[str]) -> None:
-    """Write a figure in the format of the path's suffix (.png, .pdf, .svg ...), by default PNG; it appears whole or not
-    at all.
+    """Write a figure in the format of the path's suffix (.png, .pdf, .svg ...), by default PNG.
+
+    An error leaves no partial file. Raises ValueError for an unknown format, OSError if the file cannot be written.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -121,7 +123,7 @@ def save_figure(fig: Figure, path: str | os.PathLike[str]) -> None:
 def save_losses(history: Sequence[Record], path: str | os.PathLike[str]) -> None:
     """Write a history as CSV: epoch, seconds, height, width, total, then every loss raw and weighted.
 
-    The file appears whole or not at all. Raises ValueError for an empty history, OSError where it cannot be written.
+    An error leaves no partial file. Raises ValueError for an empty history, OSError if the file cannot be written.
 
     >>> from tempfile import TemporaryDirectory
     >>> record = Record(0, {"style": 2.0}, {"style": 0.5}, 1.0, 0.1, (48, 64))
@@ -144,7 +146,7 @@ def save_losses(history: Sequence[Record], path: str | os.PathLike[str]) -> None
 
 
 def figure_formats() -> set[str]:
-    """The suffixes that `save_figure` can write, whatever else is installed: .pgf would want TeX.
+    """The suffixes that `save_figure` can write without other programs; .pgf needs TeX.
 
     >>> ".png" in figure_formats()
     True
@@ -153,7 +155,7 @@ def figure_formats() -> set[str]:
 
 
 class Shown:
-    """A picture as a notebook shows it: an HTML image with alternative text and a caption.
+    """A picture that a notebook shows as an HTML image, with alternative text and a caption.
 
     >>> print(Shown(Image.new("RGB", (4, 4)), alt="a black square"))
     <picture: a black square>
@@ -171,29 +173,30 @@ class Shown:
 
 
 def show(what: Figure | Tensor, alt: str, caption: str = "") -> Shown:
-    """A figure or an image (1, 3, H, W), ready to be the last line of a cell.
+    """A figure or an image as HTML with alternative text: for the last line of a cell.
 
-    alt: what it shows, in words, for those who cannot see it; it must not be empty. Raises ValueError where it is.
+    what: a figure, or an image (1, 3, H, W), which is clamped to [0, 1]. alt: the alternative text. Raises ValueError
+    if it is empty.
 
     >>> from nstlab.images import load_image
     >>> show(load_image("red_panda", 64), alt="a red panda")
     <picture: a red panda>
     """
     if not alt.strip():
-        raise ValueError("show needs alt=..., a sentence for those who cannot see the picture; it was empty.")
+        raise ValueError("show needs alternative text, alt=..., a sentence that describes the picture; it was empty.")
     if isinstance(what, Figure):
         buffer = io.BytesIO()
         what.savefig(buffer, format="png", dpi=100)
         return Shown(Image.open(buffer), alt, caption)
     picture = to_pil(what.clamp(0, 1))
-    enlarged = max(1, SMALLEST // max(picture.size))  # whole pixels, so that a small image shows as what it is
-    return Shown(picture.resize([enlarged * side for side in picture.size], Image.Resampling.NEAREST), alt, caption)
+    factor = max(1, SHOWN_SIDE // max(picture.size))  # a whole number, so that every pixel becomes a square
+    return Shown(picture.resize([factor * side for side in picture.size], Image.Resampling.NEAREST), alt, caption)
 
 
 def encoded(picture: Image.Image) -> tuple[str, bytes]:
-    """A picture as PNG where that is small, else as the best JPEG of at most MAX_BYTES: (format, data).
+    """A picture as PNG, or if that exceeds MAX_BYTES, as the best JPEG that does not: (format, data).
 
-    Where even a poor JPEG takes more, as pure noise may, it is that one.
+    If every JPEG is larger, as it may be for noise, the smallest one.
 
     >>> encoded(Image.new("RGB", (4, 4)))[0]
     'png'
@@ -210,7 +213,7 @@ def encoded(picture: Image.Image) -> tuple[str, bytes]:
 
 
 def image_html(picture: Image.Image, alt: str, style: str = "max-width:100%;height:auto") -> str:
-    """An HTML image that carries its data with it.
+    """An HTML image with its data in a data URL.
 
     >>> image_html(Image.new("RGB", (4, 4)), alt="a black square").split(" src=")[0]
     '<img alt="a black square" style="max-width:100%;height:auto"'

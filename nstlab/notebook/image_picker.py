@@ -1,4 +1,4 @@
-"""The image picker: a sample of the package, an upload, or a path."""
+"""The image picker: choose a bundled sample, a file on this machine, or an upload."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ SIDE = 160  # longer side of the preview in pixels
 
 
 class ImagePicker(widgets.VBox):  # type: ignore[misc]
-    """Chooses a picture; `image` is what `load_image` takes, and can be observed.
+    """A widget to choose an image; its trait `image` is a source for `load_image` and can be observed.
 
-    kind: which samples are offered, all of them for None. value: what is chosen at first, by default the first.
-    What cannot be read is refused with one line under the controls, and `image` stays what it was.
+    kind: the kind of samples to offer, None for all. value: the first choice, by default the first sample. If a chosen
+    image cannot be read, one line under the controls says why, and `image` keeps its value.
 
-    Raises ValueError for another kind, and ImageError if the first choice cannot be read.
+    Raises ValueError for an unknown kind, and ImageError if the first choice cannot be read.
 
     >>> picker = ImagePicker("style")
     >>> picker.image
@@ -39,10 +39,10 @@ class ImagePicker(widgets.VBox):  # type: ignore[misc]
         offered = [sample for sample in samples() if kind in (None, sample.kind)]
         if not offered:
             raise ValueError(f"kind={kind!r} must be 'content', 'style', 'photo' or None.")
-        look: dict[str, Any] = {"style": {"description_width": "70px"}, "layout": {"width": "360px"}}
+        widths: dict[str, Any] = {"style": {"description_width": "70px"}, "layout": {"width": "360px"}}
         options = [(sample.title, sample.name) for sample in offered]
-        self.sample = widgets.Dropdown(options=options, value=None, description="sample", **look)
-        self.path = widgets.Text(description="or path", continuous_update=False, **look)
+        self.sample = widgets.Dropdown(options=options, value=None, description="sample", **widths)
+        self.path = widgets.Text(description="or path", continuous_update=False, **widths)
         self.path.placeholder = "of a picture on this machine, then Enter"
         self.upload = widgets.FileUpload(accept="image/*", description="or upload")
         self.upload.layout.margin = "2px 2px 2px 78px"
@@ -54,13 +54,13 @@ class ImagePicker(widgets.VBox):  # type: ignore[misc]
         self.add_class("nstlab-picker")
         self.choose(offered[0].name if value is None else value)
         for control in (self.sample, self.path):
-            control.observe(lambda change: self.take(change.new) if change.new else None, "value")
-        self.upload.observe(lambda change: self.take_upload(), "value")
+            control.observe(lambda change: self.try_to_choose(change.new) if change.new else None, "value")
+        self.upload.observe(lambda change: self.choose_upload(), "value")
 
     def choose(self, source: ImageSource, name: str = "your own picture") -> None:
-        """Take this picture, as the controls do. name: what it is called under the preview, unless it is a sample.
+        """Choose an image, as the controls do.
 
-        Raises ImageError for what `load_image` refuses.
+        name: the caption under the preview; a sample has its own. Raises ImageError if `load_image` does.
         """
         picture = to_pil(load_image(source))
         self.set_trait("image", source)
@@ -74,23 +74,23 @@ class ImagePicker(widgets.VBox):  # type: ignore[misc]
             f"<figure style='margin:0;max-width:{2 * SIDE}px'>{image_html(picture, alt)}"
             f"<figcaption style='line-height:1.3'>{html.escape(caption)}</figcaption></figure>"
         )
-        text = os.fspath(source) if isinstance(source, (str, os.PathLike)) else ""
-        known = text in (sample for _, sample in self.sample.options)
-        self.sample.value, self.path.value = (text, "") if known else (None, text)
+        path = os.fspath(source) if isinstance(source, (str, os.PathLike)) else ""
+        is_offered = path in (sample for _, sample in self.sample.options)
+        self.sample.value, self.path.value = (path, "") if is_offered else (None, path)
 
-    def take(self, source: ImageSource, name: str = "your own picture") -> None:
-        """Choose, and say under the controls what is wrong with a picture that cannot be read."""
+    def try_to_choose(self, source: ImageSource, name: str = "your own picture") -> None:
+        """Choose an image; if it cannot be read, show the error under the controls."""
         if isinstance(self.image, (str, os.PathLike)) and source == os.fspath(self.image):
             self.problem.value = ""
-            return  # a control that follows the choice, or comes back to it
+            return  # the image is chosen already: `choose` has set this control, or the user has undone an edit
         try:
             self.choose(source, name)
         except ImageError as error:
             self.problem.value = f"<div style='color:#c62828;line-height:1.4'>{html.escape(str(error))}</div>"
 
-    def take_upload(self) -> None:
-        """The file that the browser has just sent; then forget it there, so that it can be sent again."""
+    def choose_upload(self) -> None:
+        """Choose the uploaded file and clear the upload, so that the same file can be uploaded again."""
         if self.upload.value:
             file = self.upload.value[0]
             self.upload.value = ()
-            self.take(bytes(file["content"]), file["name"])
+            self.try_to_choose(bytes(file["content"]), file["name"])

@@ -1,4 +1,4 @@
-"""Plays a run: it starts, pauses, goes on and stops on demand, in a thread of its own or in the caller's."""
+"""A player starts, pauses, continues and stops a run, in a thread of its own or in the caller's thread."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ ENDED = ("stopped", "finished", "failed")
 
 
 class Player:
-    """One run and whoever wants something of it.
+    """Plays one run and follows the requests to play, pause or stop it.
 
-    make_run: gives the run; it is called once, by the first `play`, and where the run is played. watch: called without
-    arguments after every epoch and every change of `state` or `wish`, by the thread in which it happened.
-    error: what ended a run that failed.
+    make_run: returns the run; the first `play` calls it, in the thread that plays. watch: is called without arguments
+    after every epoch and every change of `state` or `request`, in the thread that makes the change. error: the
+    exception that ended a failed run, else None.
 
     >>> from nstlab.objective import Objective
     >>> from nstlab.terms import Term
@@ -36,54 +36,56 @@ class Player:
         self.watch = watch
         self.run: Run | None = None
         self.state: State = "ready"
-        self.wish: Literal["play", "pause", "stop"] = "play"
+        self.request: Literal["play", "pause", "stop"] = "play"  # followed before the next epoch
         self.error: Exception | None = None
-        self.weights: dict[str, float] = {}  # asked for since the last epoch
-        self.epochs: int | None = None  # still to be taken; None: all
+        self.new_weights: dict[str, float] = {}  # set since the last epoch
+        self.epochs_left: int | None = None  # before the next pause; None: as many as the run has
         self.threaded = False
         self.thread: Thread | None = None
-        self.lock = Lock()  # for `state`, `wish`, `weights` and `epochs`, never held for long
+        self.lock = Lock()  # for `state`, `request`, `new_weights` and `epochs_left`; never held during an epoch
 
     def play(self, epochs: int | None = None, threaded: bool = False) -> None:
-        """Take that many epochs, by default all that are left; the start of the run comes first and is not counted.
+        """Take this many epochs, by default all that are left; the start of the run is not counted.
 
-        Asked again while it runs, it takes that many more. threaded: return at once, and play in a daemon thread.
-        Otherwise return when it pauses or ends; KeyboardInterrupt pauses it. A run that has ended stays ended.
+        If the run is running already, the epochs are added to those still to be taken. An ended run stays ended.
+        threaded: play in a daemon thread and return at once. Otherwise return when the run pauses or ends;
+        KeyboardInterrupt pauses it.
         """
         with self.lock:
             if self.state in ENDED:
                 return
-            self.wish = "play"
-            if self.state == "running":  # or about to pause, and now goes on
-                self.epochs = None if epochs is None or self.epochs is None else self.epochs + epochs
+            self.request = "play"
+            if self.state == "running":  # this also cancels a request to pause
+                self.epochs_left = None if epochs is None or self.epochs_left is None else self.epochs_left + epochs
                 return
-            self.state, self.threaded, self.epochs = "running", threaded, epochs
+            self.state, self.threaded, self.epochs_left = "running", threaded, epochs
         self.watch()
         if threaded:
-            self.thread = Thread(target=self.take_in_thread, daemon=True)
+            self.thread = Thread(target=self.take_epochs_in_thread, daemon=True)
             self.thread.start()
         else:
-            self.take()
+            self.take_epochs()
 
     def pause(self) -> None:
-        """Hold after the epoch that is being computed."""
+        """Pause the run after the current epoch."""
         self.interrupt("pause")
 
     def stop(self) -> None:
-        """End the run after the epoch that is being computed."""
+        """End the run after the current epoch."""
         self.interrupt("stop")
 
-    def interrupt(self, wish: Literal["pause", "stop"]) -> None:
+    def interrupt(self, request: Literal["pause", "stop"]) -> None:
+        """Request a pause or a stop; a paused run stops at once."""
         with self.lock:
-            self.wish = wish
-            if self.state == "paused" and wish == "stop":
+            self.request = request
+            if self.state == "paused" and request == "stop":
                 self.state = "stopped"
         self.watch()
 
     def wait(self, timeout: float | None = None) -> None:
-        """Return when nothing runs any more; KeyboardInterrupt pauses.
+        """Return when the run has paused or ended; KeyboardInterrupt pauses it.
 
-        timeout: in seconds. Raises TimeoutError after it, and the error of a run that failed.
+        timeout: in seconds. Raises TimeoutError when it is over, and the error of a failed run.
         """
         if self.thread is not None:
             try:
@@ -93,7 +95,7 @@ class Player:
                 self.thread.join(timeout)
             if self.thread.is_alive():
                 raise TimeoutError(
-                    f"wait: the run still goes on after {timeout:g} s; pause() or stop() it, or wait longer."
+                    f"wait: the run is still running after {timeout:g} s; pause() or stop() it, or wait longer."
                 )
         if self.error is not None:
             raise self.error
@@ -101,54 +103,57 @@ class Player:
     def weigh(self, **weights: float) -> None:
         """Change weights from the next epoch on."""
         with self.lock:
-            self.weights.update(weights)
+            self.new_weights.update(weights)
 
-    def take_in_thread(self) -> None:
-        """Python must not end in the middle of an epoch: PyTorch would abort the process."""
-        atexit.register(self.leave)
+    def take_epochs_in_thread(self) -> None:
+        """Stop at exit, too: if Python ends in the middle of an epoch, PyTorch aborts the process."""
+        atexit.register(self.stop_at_exit)
         try:
-            self.take()
+            self.take_epochs()
         finally:
-            atexit.unregister(self.leave)
+            atexit.unregister(self.stop_at_exit)
 
-    def leave(self) -> None:
-        """Let the epoch that is being computed be the last, and wait for it."""
+    def stop_at_exit(self) -> None:
+        """Stop the run without a call of `watch`, and wait for the end of the current epoch."""
         self.watch = lambda: None
         self.stop()
         if self.thread is not None:
             self.thread.join()
 
-    def take(self) -> None:
-        """Epoch after epoch, until a wish, the end or an error; what happened is in `state` before this returns."""
+    def take_epochs(self) -> None:
+        """Take epochs until a request, the end of the run or an error; `state` says which."""
         try:
             if self.run is None:
                 self.run = self.make_run()
             if not self.run.history:
                 next(self.run)
                 self.watch()
-            while self.goes_on(self.run):
-                if next(self.run, None) is None:  # the optimizer has nothing left to gain
+            while self.prepare_epoch(self.run):
+                if next(self.run, None) is None:  # the optimizer finds no better point
                     self.state = "finished"
                     break
                 self.watch()
         except KeyboardInterrupt:
             self.state = "paused"
-        except Exception as error:  # of whatever kind: the caller meets it in wait()
+        except Exception as error:  # of any kind: wait() raises it in the caller's thread
             self.error, self.state = error, "failed"
         self.watch()
 
-    def goes_on(self, run: Run) -> bool:
-        """Whether to take another epoch. State and wish are read and set in one go, so that no wish is lost."""
+    def prepare_epoch(self, run: Run) -> bool:
+        """Update the state and set the new weights; returns whether to take another epoch.
+
+        One lock covers reading the request and setting the state, so that no request is lost between the two.
+        """
         with self.lock:
             if len(run.history) > run.steps:
                 self.state = "finished"
-            elif self.wish == "stop":
+            elif self.request == "stop":
                 self.state = "stopped"
-            elif self.wish == "pause" or self.epochs == 0:
+            elif self.request == "pause" or self.epochs_left == 0:
                 self.state = "paused"
-            if self.state == "running" and self.weights:
-                run.weigh(**self.weights)
-                self.weights.clear()
-            if self.state == "running" and self.epochs is not None:
-                self.epochs -= 1
+            if self.state == "running" and self.new_weights:
+                run.weigh(**self.new_weights)
+                self.new_weights.clear()
+            if self.state == "running" and self.epochs_left is not None:
+                self.epochs_left -= 1
             return self.state == "running"

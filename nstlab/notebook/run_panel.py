@@ -1,4 +1,4 @@
-"""The live run: a pastiche growing and its losses falling, with buttons and sliders that act on the run."""
+"""The live run: a run shown while it is computed, with buttons and sliders that control it."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from IPython.core.getipython import get_ipython
 from torch import Tensor
 
 from nstlab.notebook.player import ENDED, Player
-from nstlab.notebook.run_display import RunView, story
+from nstlab.notebook.run_display import RunView, status_parts
 from nstlab.runs import Record, Run
 
-FRAME = 0.25  # seconds from one frame to the next at least: the eye asks for no more, and drawing takes time
-DECADES = 3  # how far a weight's slider goes to both sides of where it began
+FRAME_INTERVAL = 0.25  # seconds between two frames, at least: drawing takes time from the run
+SLIDER_DECADES = 3  # range of a weight's slider, to both sides of the weight
 BUTTONS = {"Start": "play", "Pause": "pause", "Step": "step-forward", "Stop": "stop", "Reset": "refresh"}  # icons
 
 
 class LiveRun(widgets.VBox):  # type: ignore[misc]
-    """A run to watch and to steer; every button is also a method of its name.
+    """A widget that shows a run and controls it; every button is also a method of the same name.
 
-    make_run: gives the run, such as `lambda: stylize_run("horses", "great_wave")`. The first Start calls it, and
-    the next one after Reset, Stop or the end calls it again, so that what other widgets say by then counts.
-    mode: "thread" leaves the notebook free while the run goes on; "foreground" comes back when it pauses or ends,
-    and interrupting the kernel pauses it; "auto" takes the thread where somebody can press buttons meanwhile.
-    alt: what the picture shows, for those who cannot see it.
+    make_run: returns the run, for example `lambda: stylize_run("horses", "great_wave")`. It is called at the first
+    Start, and again at the next Start after Reset, Stop or the end, so that it can read other widgets.
+    mode: "thread" leaves the notebook free during the run; "foreground" returns when the run pauses or ends, and
+    interrupting the kernel pauses it; "auto" chooses "thread" on an interactive page, "foreground" otherwise.
+    alt: the alternative text of the picture.
 
-    Raises ValueError for another mode.
+    Raises ValueError for an unknown mode.
 
     >>> from nstlab.transfer import stylize_run
     >>> live = LiveRun(lambda: stylize_run("horses", "great_wave", size=64, steps=2))
@@ -51,72 +51,73 @@ class LiveRun(widgets.VBox):  # type: ignore[misc]
             raise ValueError(f"mode={mode!r} must be 'auto', 'thread' or 'foreground'.")
         self.make_run, self.mode = make_run, mode
         self.player = Player(make_run, self.refresh)
-        self.painting = RLock()  # the thread that plays and a button may both want to paint
-        self.painted: tuple[object, ...] = ()  # what is on the page: player, state, wish, epochs
-        self.due = 0.0
+        self.refresh_lock = RLock()  # the playing thread and a button may refresh at the same time
+        self.shown: tuple[object, ...] = ()  # what the page shows: player, state, request, number of records
+        self.next_frame = 0.0  # not before this time, in seconds of time.monotonic()
         self.buttons = {name: widgets.Button(description=name, icon=icon) for name, icon in BUTTONS.items()}
         for button in self.buttons.values():
             button.layout.width = "90px"
             button.on_click(lambda button: getattr(self, button.description.lower())())
         self.buttons["Start"].button_style = "primary"
         self.view = RunView(alt)
-        self.weights: dict[str, Any] = {}  # a slider by term
+        self.weight_controls: dict[str, Any] = {}  # by term
         self.sliders = widgets.VBox()
         super().__init__([widgets.HBox(list(self.buttons.values())), self.view, self.sliders])
         self.add_class("nstlab-live")
         self.refresh()
-        stop_what_this_cell_made_before(self)
+        stop_earlier_runs_of_the_cell(self, current_message())
 
     def start(self) -> None:
-        """Begin, or go on after a pause; after Stop, an error or the end begin anew."""
+        """Start the run, or continue it after a pause; start a new run after Stop, an error or the end."""
         self.play()
 
     def step(self) -> None:
-        """One epoch; nothing while the run goes on."""
+        """Take one epoch; do nothing if the run is running."""
         if self.player.state != "running":
             self.play(epochs=1)
 
     def play(self, epochs: int | None = None) -> None:
+        """Take this many epochs, by default all that are left, in the mode of this live run."""
         if self.player.state in ENDED:
             self.reset()
-        threaded = self.mode == "thread" or (self.mode == "auto" and somebody_is_there())
+        threaded = self.mode == "thread" or (self.mode == "auto" and is_interactive(current_message()))
         self.player.play(epochs, threaded)
 
     def pause(self) -> None:
-        """Hold after the epoch that is being computed."""
+        """Pause the run after the current epoch."""
         self.player.pause()
 
     def stop(self) -> None:
-        """End the run after the epoch that is being computed; picture and curves stay."""
+        """End the run after the current epoch; its picture and its curves stay on the page."""
         self.player.stop()
 
     def reset(self) -> None:
-        """Back to before the start. A run that goes on is ended, and forgotten."""
+        """Return to the state before the first start; a running run is stopped and discarded."""
         self.player.stop()
         self.player = Player(self.make_run, self.refresh)
         self.refresh()
 
     def wait(self, timeout: float | None = None) -> None:
-        """Come back when nothing runs any more; interrupting the kernel pauses the run.
+        """Return when the run has paused or ended; interrupting the kernel pauses it.
 
-        timeout: in seconds. Raises TimeoutError after it, and the error of a run that failed.
+        timeout: in seconds. Raises TimeoutError when it is over, and the error of a failed run.
         """
         self.player.wait(timeout)
 
     def weigh(self, **weights: float) -> None:
         """Change weights by name from the next epoch on, as the sliders do.
 
-        Raises ValueError for a name that the run does not know (before the first epoch: any) and for a weight that
-        is no finite number from 0 up.
+        Raises ValueError for a name that is not a term of the run (before the first epoch: for any name) and for a
+        weight that is not a finite number from 0 up.
         """
         for name, weight in weights.items():
-            if name not in self.weights:
-                known = ", ".join(self.weights) or "none yet, call step() first"
+            if name not in self.weight_controls:
+                known = ", ".join(self.weight_controls) or "none yet, call step() first"
                 raise ValueError(f"weigh: {name!r} is not a term of this run; its terms are: {known}.")
             if not 0 <= weight < math.inf:
                 raise ValueError(f"weigh: {name}={weight!r} must be a finite number from 0 up.")
         self.player.weigh(**weights)
-        self.show_weights({name: slider.value for name, slider in self.weights.items()} | weights)
+        self.show_weights({name: control.value for name, control in self.weight_controls.items()} | weights)
 
     @property
     def history(self) -> list[Record]:
@@ -125,104 +126,110 @@ class LiveRun(widgets.VBox):  # type: ignore[misc]
 
     @property
     def image(self) -> Tensor | None:
-        """The pastiche as it is now, (1, 3, H, W) in [0, 1] on the CPU; None before the start."""
+        """The current pastiche, (1, 3, H, W) in [0, 1] on the CPU; None before the start."""
         run = self.player.run
         return None if run is None or run.image is None else run.image.clamp(0, 1).cpu()
 
     @property
     def error(self) -> Exception | None:
-        """What ended a run that failed; `wait` raises it."""
+        """The exception that ended a failed run, else None; `wait` raises it."""
         return self.player.error
 
     def __repr__(self) -> str:
-        return f"<live run: {', '.join(story(self.player)[:2])}>"
+        return f"<live run: {', '.join(status_parts(self.player)[:2])}>"
 
     def refresh(self) -> None:
-        """Bring the page up to date: at once where the state has changed, else when the next frame is due."""
-        with self.painting:
+        """Update the page: at once if the state or the request has changed, else when the next frame is due."""
+        with self.refresh_lock:
             player = self.player
-            run, mood = player.run, (player, player.state, player.wish)
-            now = (*mood, len(run.history) if run else 0)
-            if now == self.painted or (mood == self.painted[:3] and time.monotonic() < self.due):
+            run, state = player.run, (player, player.state, player.request)
+            current = (*state, len(run.history) if run else 0)
+            if current == self.shown or (state == self.shown[:3] and time.monotonic() < self.next_frame):
                 return
-            self.due, self.painted = time.monotonic() + FRAME, now
+            self.next_frame, self.shown = time.monotonic() + FRAME_INTERVAL, current
             self.show_buttons(player)
             self.view.show(player)
             weights = run.history[0].weights if run and run.history else {}
-            if weights.keys() != self.weights.keys():
+            if weights.keys() != self.weight_controls.keys():
                 self.show_weights(weights)
-            for slider in self.weights.values():
-                slider.disabled = player.state in ENDED
+            for control in self.weight_controls.values():
+                control.disabled = player.state in ENDED
 
     def show_buttons(self, player: Player) -> None:
-        """Which buttons have a meaning now; in the foreground none is heard before the run pauses or ends."""
-        running, heard = player.state == "running", player.state == "running" and player.threaded
-        meaning = {
+        """Enable the buttons that have an effect now; a foreground run receives no click before it pauses or ends."""
+        running, receives_clicks = player.state == "running", player.state == "running" and player.threaded
+        enabled = {
             "Start": not running,
-            "Pause": heard,
+            "Pause": receives_clicks,
             "Step": not running,
-            "Stop": heard or player.state == "paused",
-            "Reset": heard or player.state in ("paused", *ENDED),
+            "Stop": receives_clicks or player.state == "paused",
+            "Reset": receives_clicks or player.state in ("paused", *ENDED),
         }
         for name, button in self.buttons.items():
-            button.disabled = not meaning[name]
+            button.disabled = not enabled[name]
 
     def show_weights(self, weights: Mapping[str, float]) -> None:
-        """A control for every term, in place of those that were there."""
-        gone = list(self.weights.values())
-        self.weights = {name: weight_control(name, weight) for name, weight in weights.items()}
-        for name, control in self.weights.items():
+        """Replace the controls of the weights, one for every term."""
+        replaced = list(self.weight_controls.values())
+        self.weight_controls = {name: weight_control(name, weight) for name, weight in weights.items()}
+        for name, control in self.weight_controls.items():
             control.observe(lambda change, name=name: self.player.weigh(**{name: change.new}), "value")
-        self.sliders.children = tuple(self.weights.values())
-        for control in gone:
+        self.sliders.children = tuple(self.weight_controls.values())
+        for control in replaced:
             control.close()
 
 
 def weight_control(name: str, weight: float) -> Any:
-    """A slider on a log scale around the weight, or a box for a weight of zero, which has no logarithm."""
-    look = {
+    """A slider on a log scale around the weight, or a text box for a weight of 0, which has no logarithm."""
+    options = {
         "description": f"weight of {name}",
         "style": {"description_width": "185px"},
         "layout": {"width": "540px", "max_width": "100%"},
         "continuous_update": False,
     }
     if weight <= 0:
-        return widgets.BoundedFloatText(value=weight, min=0, max=sys.float_info.max, **look)
+        return widgets.BoundedFloatText(value=weight, min=0, max=sys.float_info.max, **options)
     middle = math.log10(weight)
     return widgets.FloatLogSlider(
-        value=weight, min=middle - DECADES, max=middle + DECADES, step=0.1, readout_format=".4", **look
+        value=weight,
+        min=middle - SLIDER_DECADES,
+        max=middle + SLIDER_DECADES,
+        step=0.1,
+        readout_format=".4",
+        **options,
     )
 
 
-def somebody_is_there() -> bool:
-    """Whether a page is open whose buttons reach this kernel while a thread runs.
+def is_interactive(message: Mapping[str, Any]) -> bool:
+    """Whether a Jupyter message comes from a page that can show a run in a thread and send clicks during it.
 
-    Who executes notebooks from a program says with each request that nobody can be asked; a button's message comes
-    from a page in any case. Colab shows nothing that comes from a thread.
+    A program that executes notebooks sends allow_stdin = False; only a page sends the comm_msg of a click. Colab does
+    not show the output of a thread.
     """
-    request = current_request()
-    asked = request.get("header", {}).get("msg_type") == "comm_msg" or request.get("content", {}).get("allow_stdin")
-    return bool(asked) and "google.colab" not in sys.modules
+    from_page = message.get("header", {}).get("msg_type") == "comm_msg" or message.get("content", {}).get("allow_stdin")
+    return bool(from_page) and "google.colab" not in sys.modules
 
 
-def current_request() -> dict[str, Any]:
-    """The Jupyter message that the kernel is working on; empty where there is no kernel."""
+def current_message() -> dict[str, Any]:
+    """The Jupyter message that the kernel is processing; empty if there is no kernel."""
     kernel = getattr(get_ipython(), "kernel", None)
     return kernel.get_parent() if kernel else {}
 
 
-CELLS: dict[str, tuple[str, list[LiveRun]]] = {}  # by cell: the request that ran it last, and what that made
+RUNS_BY_CELL: dict[str, tuple[str, list[LiveRun]]] = {}  # the id of the cell's last execution, its live runs
 
 
-def stop_what_this_cell_made_before(live: LiveRun) -> None:
-    """A cell that is run again loses its widgets; their runs would go on unseen, and nobody could stop them."""
-    request = current_request()
-    cell, number = request.get("metadata", {}).get("cellId"), request.get("header", {}).get("msg_id", "")
+def stop_earlier_runs_of_the_cell(live: LiveRun, message: Mapping[str, Any]) -> None:
+    """Stop the live runs that earlier executions of this cell have made, and remember this one.
+
+    Jupyter removes their widgets when the cell is executed again, and with them the Stop button.
+    """
+    cell, execution = message.get("metadata", {}).get("cellId"), message.get("header", {}).get("msg_id", "")
     if cell is None:
         return
-    before, made = CELLS.get(cell, (number, []))
-    if before != number:
-        for earlier in made:
+    last_execution, runs = RUNS_BY_CELL.get(cell, (execution, []))
+    if last_execution != execution:
+        for earlier in runs:
             earlier.stop()
-        made = []
-    CELLS[cell] = (number, [*made, live])
+        runs = []
+    RUNS_BY_CELL[cell] = (execution, [*runs, live])

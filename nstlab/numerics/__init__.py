@@ -1,1 +1,1 @@
-"""What the package computes with: devices, and the linear algebra behind equation 5 and L-BFGS."""
+"""Choosing a device, and the linear algebra of equation 5 and of L-BFGS."""

@@ -1,15 +1,17 @@
-"""How strongly a loss curves along each direction of color: a 3 x 3 matrix that L-BFGS starts from."""
+"""The curvature of a loss along the directions of color space: a 3 x 3 matrix to start L-BFGS with."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-LITTLE = 1e-3  # share of all movement that every color is assumed to have moved at least
+FLOOR = 1e-3  # added to the diagonals of S and Y, relative to their traces
 
 
 def over_colors(a: Tensor, b: Tensor) -> Tensor:
-    """sum_p a_p b_p^T over the places p of two images, (1, 3, H, W): a matrix (3, 3).
+    """sum_p a_p b_p^T over the pixels p.
+
+    a, b: (1, 3, H, W). Gives a matrix over colors, (3, 3).
 
     >>> over_colors(torch.tensor([1.0, 2.0, 0.0]).view(1, 3, 1, 1), torch.ones(1, 3, 1, 1))
     tensor([[1., 1., 1.],
@@ -20,28 +22,34 @@ def over_colors(a: Tensor, b: Tensor) -> Tensor:
 
 
 def recolored(C: Tensor, v: Tensor) -> Tensor:
-    """C v_p at every place p of v, (1, 3, H, W)."""
+    """C v_p at every pixel p.
+
+    C: (3, 3). v: (1, 3, H, W). Gives (1, 3, H, W).
+
+    >>> recolored(2 * torch.eye(3), torch.ones(1, 3, 1, 1)).flatten()
+    tensor([2., 2., 2.])
+    """
     return (C @ v[0].flatten(1)).view_as(v)
 
 
 def color_scale(S: Tensor, Y: Tensor) -> Tensor:
-    """The matrix over colors, (3, 3), symmetric and positive, that takes changes of the gradient to steps.
+    """The symmetric positive definite matrix C over colors that maps changes y of the gradient to steps s.
 
         C Y C = S,    C = Y^-1/2 (Y^1/2 S Y^1/2)^1/2 Y^-1/2
 
-    S = sum s_p s_p^T, Y = sum y_p y_p^T over pairs and places, float64. A direction in which nothing has moved counts
-    as moved a little, so that there always is an answer.
+    It is the geometric mean of S and Y^-1. S, Y: sum s_p s_p^T and sum y_p y_p^T over the pairs (s, y) of L-BFGS and
+    the pixels p, (3, 3), float64. Both may be singular: FLOOR makes them positive definite. Gives (3, 3).
 
     >>> color_scale(4 * torch.eye(3), torch.eye(3)).diagonal()
     tensor([2., 2., 2.])
     """
-    S, Y = (A + LITTLE * A.trace() * torch.eye(3).to(A) for A in (S, Y))
-    root, inverse = power(Y, 0.5), power(Y, -0.5)
-    return inverse @ power(root @ S @ root, 0.5) @ inverse
+    S, Y = (A + FLOOR * A.trace() * torch.eye(3).to(A) for A in (S, Y))
+    root, inverse_root = power(Y, 0.5), power(Y, -0.5)
+    return inverse_root @ power(root @ S @ root, 0.5) @ inverse_root
 
 
 def power(A: Tensor, exponent: float) -> Tensor:
-    """A to that power, for a symmetric positive matrix."""
+    """A to the power `exponent`, for a symmetric positive definite matrix A."""
     values, vectors = torch.linalg.eigh(A)
     A_power: Tensor = vectors * values**exponent @ vectors.T
     return A_power

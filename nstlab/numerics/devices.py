@@ -1,4 +1,4 @@
-"""Where a run takes place: the only module that reads NSTLAB_DEVICE."""
+"""The device of a run; the only module that reads the environment variable NSTLAB_DEVICE."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import torch
 
 
 def default_device() -> torch.device:
-    """The device that everything runs on unless another one is named: NSTLAB_DEVICE, else cuda, mps, cpu.
+    """The default device: NSTLAB_DEVICE if it is set, else the first available of cuda, mps and cpu.
+
+    Raises ValueError if NSTLAB_DEVICE names a device that cannot be used.
 
     >>> default_device().type in ("cuda", "mps", "cpu")
     True
@@ -22,9 +24,9 @@ def default_device() -> torch.device:
 
 
 def checked_device(name: str, argument: str = "device") -> torch.device:
-    """The device of this name, after one number was put on it and read back.
+    """The device of this name, after a test: one number is copied to it and back.
 
-    Raises ValueError, naming `argument`, if PyTorch does not know the name or the machine does not have the device.
+    Raises ValueError, which names `argument`, if PyTorch does not know the name or this machine lacks the device.
 
     >>> checked_device("cpu")
     device(type='cpu')
@@ -35,6 +37,6 @@ def checked_device(name: str, argument: str = "device") -> torch.device:
         reason = str(error).splitlines()[0]
         raise ValueError(
             f"{argument}={name!r} cannot be used here: {reason} "
-            f"Name one that this machine has ('cpu' always works), or leave it out."
+            f"Choose a device that this machine has ('cpu' always works), or leave {argument} unset."
         ) from None
     return torch.device(name)

@@ -1,15 +1,15 @@
-"""A cheap stand-in for the inverse of A = Id + weight M, so that conjugate gradients need few steps.
+"""A cheap approximate inverse of A = Id + weight M, the preconditioner of conjugate gradients.
 
-What M barely sees is what makes A hard: images that are, over some distance, an affine function of the content's
-colors, u(p) = n(p) . (1, R, G, B)(p) with four numbers n that change slowly over the image. Such images are corrected
-on grids of nodes 4, 16, 64, ... pixels apart: every node has its four numbers, and between nodes they are interpolated
-("hat functions" h_n). With P_s the map from the nodes of a grid to the image, and K_s an approximate inverse of
-P_s^T A P_s node by node,
+The small eigenvalues of A make conjugate gradients slow. They belong to images u for which M u is nearly 0: affine
+functions of the content's colors, u(p) = n(p) . (1, R, G, B)(p), with four coefficients n that change slowly over the
+image. The preconditioner corrects these images on grids of nodes 4, 16, 64, ... pixels apart: every node has four
+coefficients, which are interpolated linearly between nodes ("hat functions" h). With P_s the map from the nodes of grid
+s to the image, and K_s an approximate inverse of P_s^T A P_s, node by node,
 
-    A^-1  ~  4 / (1 + 9 weight) Id  +  sum_s 2^(1-s) P_s K_s P_s^T,        s = 1 the finest grid
+    A^-1  ~  4 / (1 + 9 weight) Id  +  sum_s 2^(1-s) P_s K_s P_s^T,        s = 1 for the finest grid
 
 This is the additive multilevel preconditioner of Bramble, Pasciak, Xu, "Parallel Multilevel Preconditioners", 1990,
-with the colors in its basis. Without them it hardly helps: content has edges, which plain interpolation smears.
+with the colors in its basis. Without the colors it hardly helps, because plain interpolation blurs the content's edges.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from torch import Tensor
 
 from nstlab.numerics.stencil import OFFSETS, apply_stencil, chunk_length, row_sums
 
-RATIO = 4  # between the spacings of one grid and the next
-HAT = [[7 / 8, 5 / 8, 3 / 8, 1 / 8], [1 / 8, 3 / 8, 5 / 8, 7 / 8]]  # of RATIO pixels, to the node before and after
-CHUNK = 1 << 18  # numbers at a time, so that they stay in a processor's cache
+RATIO = 4  # ratio of the spacings of two successive grids
+HAT = [[7 / 8, 5 / 8, 3 / 8, 1 / 8], [1 / 8, 3 / 8, 5 / 8, 7 / 8]]  # weights of 4 pixels for the two nodes around
+CHUNK = 1 << 18  # numbers computed at a time, so that they stay in the CPU's cache
 
 
 class ColorPyramid:
     """The map r -> approximately A^-1 r, with A = Id + weight M; symmetric and positive definite.
 
-    image: the content image, (1, 3, H, W). planes: the 13 planes of its Matting Laplacian. weight: at least 0; the
-    larger it is, the further A^-1 reaches, and the coarser is the coarsest grid.
+    image: the content image, (1, 3, H, W). planes: the stencil of its Matting Laplacian, (13, H, W). weight: at least
+    0; the larger it is, the further A^-1 spreads a pixel's value, and the more grids are needed.
     """
 
     def __init__(self, image: Tensor, planes: Tensor, weight: float):
-        self.scale = 4 / (1 + 9 * weight)  # 9: the largest eigenvalue that M can have
-        self.grids: list[tuple[Tensor, Tensor]] = []  # of each: its basis, and K_s
+        self.scale = 4 / (1 + 9 * weight)  # 9 is the bound of the eigenvalues of M
+        self.grids: list[tuple[Tensor, Tensor]] = []  # (basis, K_s) of each grid
         colors = torch.cat([torch.ones_like(planes[:1]), image[0].to(planes) - 0.5])
         basis, mass, stiffness, spacing = padded(colors), colors, diffusion(planes, colors), RATIO
         while spacing**2 < 4 * weight and min(basis.shape[1:]) > RATIO:
@@ -55,17 +55,17 @@ class ColorPyramid:
         sums = restrict(r, basis)
         nodes = (K * sums.unflatten(0, (-1, 1, 4))).sum(2).flatten(0, 1)
         if coarser:
-            nodes.add_(self.correction(sums, coarser), alpha=0.5)  # in part this grid corrects it already
+            nodes.add_(self.correction(sums, coarser), alpha=0.5)  # 2^(1-s): the grids overlap
         return prolong(nodes, basis)[:, : r.shape[1], : r.shape[2]]
 
 
 def diffusion(planes: Tensor, colors: Tensor) -> Tensor:
-    """What the energy of n . c comes from where the numbers n change along the image, times c:
+    """S c, from which the energy of u = n . c follows if the coefficients n change slowly:
 
-        (n . c)^T M (n . c) = -1/2 sum_pq M_pq c_p c_q (n_p - n_q)^2,    as M c = 0
-                            ~ |gradient of n|^2 c_p (S c)_p / 2,         S_pq = -1/2 |p - q|^2 M_pq
+        u^T M u = -1/2 sum_pq M_pq c_p c_q (n_p - n_q)^2                because M c = 0
+                ~ 1/2 sum_p |gradient of n at p|^2 c_p (S c)_p,         S_pq = -1/2 |p - q|^2 M_pq
 
-    colors: c, (4, H, W). Gives S c, (4, H, W).
+    planes: the stencil of M, (13, H, W). colors: c = (1, R, G, B), (4, H, W). Gives (4, H, W).
     """
     distances = torch.tensor([0.0, *(dy**2 + dx**2 for dy, dx in OFFSETS)]).to(planes)
     S = planes * (-distances / 2)[:, None, None]
@@ -73,15 +73,19 @@ def diffusion(planes: Tensor, colors: Tensor) -> Tensor:
 
 
 def node_inverses(mass: Tensor, stiffness: Tensor, weight: float) -> Tensor:
-    """K_s: for every node the inverse of P^T (Id + weight M) P, with P = h c^T, its hat function times the colors.
+    """K_s: for every node an approximate inverse of P^T (Id + weight M) P, with P = h c^T, hat function times colors.
 
-    mass, stiffness: sums of h c c^T and of h c (S c)^T over the image, (16, h, w). weight: over spacing squared. The
-    factors are integrals of the hat function: of h^2 over h, 4/9, and of |gradient of h|^2 over 2 h, 4/3. In the
-    colors that have mass 1 the stiffness is 3.7 for n alone and little else in most pictures; where the estimate is
-    less than 2 it is wrong, or even negative, and would cost the preconditioner its definiteness. Gives (4, 4, h, w).
+        K_s = (4/9 mass + 4/3 weight stiffness)^-1
+
+    4/9 is the integral of h^2 over that of h, 4/3 the integral of |gradient of h|^2 over that of 2 h, for nodes at
+    distance 1. Relative to the mass, most eigenvalues of the stiffness lie between 2 and 5 in pictures. They are
+    estimates, and some are negative; raising them to at least 2 keeps K_s positive definite.
+
+    mass, stiffness: sums of h c c^T and of h c (S c)^T over the image, (16, h, w). weight: that of M divided by the
+    squared spacing of the nodes. Gives (4, 4, h, w).
     """
     G, S = (f.unflatten(0, (4, 4)).permute(2, 3, 0, 1).cpu().double() for f in (mass, stiffness))
-    ridge = 1e-5 * G[..., :1, :1] * torch.eye(4, dtype=G.dtype)  # colors may all be alike
+    ridge = 1e-5 * G[..., :1, :1] * torch.eye(4, dtype=G.dtype)  # G is singular where all colors are equal
     L = torch.linalg.cholesky(G + ridge)
     half = torch.linalg.solve_triangular(L, (S + S.mT) / 2, upper=False)
     stiffnesses, V = torch.linalg.eigh(torch.linalg.solve_triangular(L, half.mT, upper=False))
@@ -91,9 +95,9 @@ def node_inverses(mass: Tensor, stiffness: Tensor, weight: float) -> Tensor:
 
 
 def restrict(r: Tensor, basis: Tensor) -> Tensor:
-    """P_s^T r: the products with the basis, summed under every hat function.
+    """P_s^T r: r times the basis, summed with the weights of every hat function.
 
-    r: (C, H, W). basis: (m, 4 h, 4 w), at least as large. Gives (C m, h + 1, w + 1).
+    r: (C, H, W). basis: (m, 4 h, 4 w), with 4 h >= H and 4 w >= W. Gives (C m, h + 1, w + 1).
     """
     r = nnf.pad(r, (0, basis.shape[2] - r.shape[2], 0, basis.shape[1] - r.shape[1]))
     hat = torch.tensor(HAT).to(r)
@@ -111,7 +115,7 @@ def restrict(r: Tensor, basis: Tensor) -> Tensor:
 
 
 def prolong(nodes: Tensor, basis: Tensor) -> Tensor:
-    """P_s n: the nodes' numbers interpolated, and the product with the basis summed; the transpose of `restrict`.
+    """P_s n: the coefficients interpolated, times the basis, summed; the transpose of `restrict`.
 
     nodes: (C m, h + 1, w + 1). basis: (m, 4 h, 4 w). Gives (C, 4 h, 4 w).
     """
@@ -130,7 +134,7 @@ def prolong(nodes: Tensor, basis: Tensor) -> Tensor:
 
 
 def strips(x: Tensor, planes: int, H: int, W: int) -> Iterator[tuple[slice, slice]]:
-    """The rows of cells between nodes, some at a time, and the rows of pixels in them."""
+    """Slices that together cover all rows of cells between nodes, each with the slice of its rows of pixels."""
     step = chunk_length(x, CHUNK // planes, H * W) // (RATIO * W)
     for top in range(0, H // RATIO, max(1, step)):
         bottom = min(top + max(1, step), H // RATIO)
@@ -138,6 +142,6 @@ def strips(x: Tensor, planes: int, H: int, W: int) -> Iterator[tuple[slice, slic
 
 
 def padded(x: Tensor) -> Tensor:
-    """With zeros below and on the right, up to the next multiple of RATIO."""
+    """x, (C, H, W), with zeros added below and on the right, so that H and W are multiples of RATIO."""
     H, W = x.shape[1:]
     return nnf.pad(x, (0, -W % RATIO, 0, -H % RATIO))

@@ -1,4 +1,4 @@
-"""M x and x^T M x as differentiable functions of x, for a symmetric matrix M that is kept as a stencil."""
+"""M x and x^T M x as differentiable functions of x, for a symmetric matrix M that is stored as a stencil."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from nstlab.numerics.stencil import apply_stencil
 
 
 class Product(torch.autograd.Function):
-    """M x. As M is symmetric, the gradient by x is M times the gradient by M x, any number of times."""
+    """M x; differentiable any number of times. As M is symmetric, dL/dx = M dL/d(M x).
+
+    x: (1, C, H, W). planes: the stencil of M, (13, H, W). Gives (1, C, H, W).
+    """
 
     @staticmethod
     def forward(x: Tensor, planes: Tensor) -> Tensor:
@@ -27,13 +30,17 @@ class Product(torch.autograd.Function):
 
 
 class Energy(torch.autograd.Function):
-    """sum_c x_c^T M x_c, with the gradient 2 M x_c: M x is computed once for both, and anew for a second derivative."""
+    """sum_c x_c^T M x_c and M x; the gradient of the sum, 2 M x, uses the same M x.
+
+    x: (1, C, H, W). planes: the stencil of M, (13, H, W). Gives a scalar and (1, C, H, W), which is not differentiable.
+    For a second derivative M x is computed again, as a differentiable `Product`.
+    """
 
     @staticmethod
     def forward(x: Tensor, planes: Tensor) -> tuple[Tensor, Tensor]:
         Mx = apply_stencil(planes, x[0])[None]
-        accurate = x.dtype if x.device.type == "mps" else torch.float64
-        return (x * Mx).sum(dtype=accurate).to(x.dtype), Mx
+        sum_type = x.dtype if x.device.type == "mps" else torch.float64  # MPS has no float64
+        return (x * Mx).sum(dtype=sum_type).to(x.dtype), Mx
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: tuple[Tensor, Tensor]) -> None:

@@ -1,14 +1,14 @@
-"""What watching costs: share of a live run's time that is not optimization, frames per second, how soon Stop answers.
+"""The cost of the display: the share of a live run's time that it takes, its frames per second, the delay of Stop.
 
     python tests/benchmarks/bench_live.py [SIZE] [STEPS]
 
-Runs in a real kernel, so that every message of the widgets is encoded and sent. One line a term:
+It runs in a Jupyter kernel, so that every message of the widgets is encoded and sent. It prints one line for each:
 
-    share    time in `LiveRun.refresh` (status, JPEG, curves, messages) of all that the playing thread spent, by the
-             wall clock and by the thread's CPU time
-    profile  the five functions in which that time goes, by cProfile
+    share    time in `LiveRun.refresh` (status, JPEG, curves, messages) as a share of the playing thread's time, wall
+             clock and CPU
+    profile  the functions that take most of that time, by cProfile
     frames   pictures sent per second
-    stop     from the call of `stop()` to the end of the thread, and what one epoch takes
+    stop     seconds from the call of `stop()` to the end of the thread, and for one epoch
 """
 
 import sys
@@ -22,9 +22,9 @@ from nstlab.notebook.run_panel import LiveRun
 
 live = LiveRun(lambda: stylize_run("chenonceau_river", "starry_night", size={size}, steps={steps}))
 refresh, profile, spent, frames = live.refresh, cProfile.Profile(), [0.0, 0.0], []
-live.view.moving.observe(lambda change: frames.append(time.perf_counter()), "value")
+live.view.live_picture.observe(lambda change: frames.append(time.perf_counter()), "value")
 
-def watched():
+def measured_refresh():
     if PROFILED:
         profile.enable()
     wall, cpu = time.perf_counter(), time.thread_time()
@@ -35,13 +35,11 @@ def watched():
         profile.disable()
 
 def measured(epochs):
-    def body():
-        wall, cpu = time.perf_counter(), time.thread_time()
-        live.player.play(epochs)
-        return time.perf_counter() - wall, time.thread_time() - cpu
-    return body()
+    wall, cpu = time.perf_counter(), time.thread_time()
+    live.player.play(epochs)
+    return time.perf_counter() - wall, time.thread_time() - cpu
 
-live.player.watch = watched
+live.player.watch = measured_refresh
 PROFILED = False
 live.player.play(epochs=3)  # filters, targets, the first picture
 spent[:] = [0.0, 0.0]

@@ -68,7 +68,7 @@ def pictures(size: int) -> tuple[Tensor, Tensor]:
 
 
 def ours(size: int, tile: int | None = None) -> Objective:
-    return style_transfer_objective(VGG(precision=PRECISION), *pictures(size), tile=tile)
+    return style_transfer_objective(VGG(), *pictures(size), tile=tile, precision=PRECISION)
 
 
 def matrix_peak(dtype: torch.dtype) -> float:
@@ -135,7 +135,7 @@ def large() -> None:
     added, took, pixels = child("ours", 4096, TILE)
     whole = child("ours", 1024)
     cost = took / pixels / (whole[1] / whole[2])
-    planned = evaluation_memory(VGG(precision=PRECISION), STYLE_LAYERS, (3072, 4096), TILE)
+    planned = evaluation_memory(VGG(), STYLE_LAYERS, (3072, 4096), TILE, PRECISION)
     room = f"{added / 1e9:.2f} GB, {planned / 1e9:.2f} planned for the evaluation beside its pictures"
     say(f" 4096 px in tiles of {TILE} | {room} | {cost:.2f} x the time a pixel")
 
@@ -164,7 +164,7 @@ def textbook_race() -> None:
 def first_seconds(goals: list[float]) -> list[float]:
     """Seconds until a run from coarse to fine is at each loss at full size, everything counted from its start."""
     began, times = time.perf_counter(), [float("inf")] * len(goals)
-    levels = stylize_run(*PAIR, size=512, vgg=VGG(precision=PRECISION)).objectives
+    levels = stylize_run(*PAIR, size=512, precision=PRECISION).objectives
     for step in optimize(list(zip(levels, PLAN, strict=True)), "noise"):
         for k, goal in enumerate(goals):
             if max(step.size) == 512 and step.total <= goal:
@@ -174,11 +174,12 @@ def first_seconds(goals: list[float]) -> list[float]:
 
 def precision() -> None:
     """The float32 loss after as many steps in bfloat16 and in float32, at 256 px, for every pair of samples."""
-    networks = [VGG(precision=p) for p in ("float32", "bfloat16")]
+    vgg = VGG()
     of_kind = {kind: [s.name for s in samples() if s.kind == kind] for kind in ("content", "style")}
     for names in product(of_kind["content"], of_kind["style"]):
-        exact = style_transfer_objective(networks[0], *(load_image(name, 256) for name in names))
-        totals = [exact.at(stylize(*names, size=256, steps=30, vgg=vgg).image).total for vgg in networks]
+        exact = style_transfer_objective(vgg, *(load_image(name, 256) for name in names))
+        images = [stylize(*names, size=256, steps=30, vgg=vgg, precision=p).image for p in ("float32", "bfloat16")]
+        totals = [exact.at(image).total for image in images]
         change = f"float32 {totals[0]:.4g} | bfloat16 {totals[1]:.4g} | {totals[1] / totals[0] - 1:+.1%}"
         say(f"{names[0]:>18} | {names[1]:>18} | {change}")
 

@@ -16,7 +16,6 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from nstlab.course.conventions import CONVENTIONS
-from nstlab.engine.precision import checked_precision
 from nstlab.images import load_image, resize, to_pil
 from nstlab.laplacian import MattingLaplacian
 from nstlab.photorealism import photorealize
@@ -25,7 +24,6 @@ from nstlab.transfer import style_transfer_objective, stylize
 from nstlab.vgg import VGG
 
 FIGURES = Path("notebooks/figures")
-PRECISION = checked_precision("auto", torch.device("cpu"))
 PAIRS = (
     ("chenonceau_river", "starry_night"),
     ("red_panda", "composition_viii"),
@@ -49,9 +47,11 @@ SIZES = (128, 256, 512, 1024)
 
 def textbook(content: Tensor, style: Tensor) -> Tensor:
     """neural-style-pt's default weights, max pooling and zero padding, PyTorch's L-BFGS from noise at one size."""
-    vgg = VGG(pooling="max", padding="zeros", precision=PRECISION)
+    vgg = VGG(pooling="max", padding="zeros")
     size = (content.shape[2], content.shape[3])
-    objective = style_transfer_objective(vgg, content, style, **CONVENTIONS["neural_style"].settings(size))
+    objective = style_transfer_objective(
+        vgg, content, style, precision="auto", **CONVENTIONS["neural_style"].settings(size)
+    )
     image = torch.rand(content.shape, generator=torch.Generator().manual_seed(0)).requires_grad_()
     optimizer = torch.optim.LBFGS([image], max_iter=EVALUATIONS, max_eval=EVALUATIONS)
 
@@ -120,9 +120,9 @@ def pairs() -> None:
 def networks() -> None:
     """One default on three networks."""
     found = {
-        "VGG-19": VGG(precision=PRECISION),
-        "VGG-16": VGG("vgg16", precision=PRECISION),
-        "VGG-19, normalized": VGG(normalized=True, precision=PRECISION),
+        "VGG-19": VGG(),
+        "VGG-16": VGG("vgg16"),
+        "VGG-19, normalized": VGG(normalized=True),
     }
     rows = []
     for name, vgg in found.items():

@@ -1,4 +1,4 @@
-"""The self-checks of notebook 06: right answers pass, likely mistakes are named, the hidden solutions are right."""
+"""The self-checks of notebook 06: right answers pass, and likely slips get the hint that names them."""
 
 import pytest
 
@@ -33,16 +33,22 @@ def test_one_factor(wrong, hint):
 @pytest.mark.parametrize(
     "wrong, hint",
     [
-        (lambda seen, level: next((k for k, (_, t) in enumerate(seen) if t <= level), None), "places in the list"),
-        (lambda seen, level: next((k for k, (_, t) in enumerate(seen, 1) if t <= level), None), "places in the list"),
-        (lambda seen, level: next((t for _, t in seen if t <= level), None), "These are the totals"),
-        (lambda seen, level: next((n for n, t in seen if t < level), None), "equals the level"),
-        (lambda seen, level: next((n for n, t in reversed(seen) if t <= level), None), "last time"),
-        (lambda seen, level: next((n for n, t in seen if t >= level), None), "which way"),
+        (
+            lambda totals, level: next((k for k, (_, t) in enumerate(totals) if t <= level), None),
+            "positions in the list",
+        ),
+        (
+            lambda totals, level: next((k for k, (_, t) in enumerate(totals, 1) if t <= level), None),
+            "positions in the list",
+        ),
+        (lambda totals, level: next((t for _, t in totals if t <= level), None), "These are the totals"),
+        (lambda totals, level: next((n for n, t in totals if t < level), None), "equals the level"),
+        (lambda totals, level: next((n for n, t in reversed(totals) if t <= level), None), "last time"),
+        (lambda totals, level: next((n for n, t in totals if t >= level), None), "which way"),
     ],
 )
 def test_evaluations_to(wrong, hint):
-    assert check.evaluations_to(lambda seen, level: next((n for n, t in seen if t <= level), None)).passed
+    assert check.evaluations_to(lambda totals, level: next((n for n, t in totals if t <= level), None)).passed
     verdict = check.evaluations_to(wrong)
     assert not verdict.passed
     assert hint in verdict.message

@@ -31,7 +31,7 @@ def test_the_right_answer_passes(verdict, answer):
 @pytest.mark.parametrize(
     ("verdict", "answer", "hint"),
     [
-        (check.content_loss, lambda F, P: (F - P).square().sum(), "Twice"),
+        (check.content_loss, lambda F, P: (F - P).square().sum(), "factor of 2"),
         (check.content_loss, mse_loss, "mean of the squares"),
         (check.content_loss, lambda F, P: mse_loss(F, P) / 2, "a mean over maps and places"),
         (check.content_loss, lambda F, P: (F - P).sum() / 2, "cancel"),
@@ -45,10 +45,10 @@ def test_the_right_answer_passes(verdict, answer):
         (check.content_gradient, lambda F, P: F - P, "set to 0"),
         (check.content_gradient, lambda F, P: (P - F) * (F > 0), "sign"),
         (check.content_gradient, lambda F, P: P - F, "sign"),
-        (check.content_gradient, lambda F, P: 2 * (F - P) * (F > 0), "Twice"),
-        (check.content_gradient, lambda F, P: 2 * (F - P), "Twice"),
-        (check.content_gradient, lambda F, P: (F - P) * (P > 0), "The mask asks P"),
-        (check.content_gradient, lambda F, P: (F - P).relu(), "pulled up"),
+        (check.content_gradient, lambda F, P: 2 * (F - P) * (F > 0), "factor of 2"),
+        (check.content_gradient, lambda F, P: 2 * (F - P), "factor of 2"),
+        (check.content_gradient, lambda F, P: (F - P) * (P > 0), "Your mask is P"),
+        (check.content_gradient, lambda F, P: (F - P).relu(), "too weak has a gradient"),
         (check.content_gradient, lambda F, P: (F - P) * (F > 0) / F.numel(), "of the mean"),
         (check.content_gradient, lambda F, P: (F > 0).float(), "This is the mask"),
         (check.content_gradient, lambda F, P: ((F - P) * (F > 0)).flatten(1), "shape"),

@@ -10,7 +10,7 @@ def energy_after(mu, share, step, weight, k, two=2, square=2):
     return (mu * share * (1 - two * step * weight * mu) ** (square * k)).sum()
 
 
-def conjugate_gradients(times_M, x, weight, iterations, forget=False):
+def conjugate_gradients(times_M, x, weight, iterations, steepest=False):
     y, r = x.clone(), -weight * times_M(x)
     d = r
     for _ in range(iterations):
@@ -18,7 +18,7 @@ def conjugate_gradients(times_M, x, weight, iterations, forget=False):
         rr = (r * r).sum()
         a = rr / (d * Ad).sum()
         y, r = y + a * d, r - a * Ad
-        d = r if forget else r + (r * r).sum() / rr * d
+        d = r if steepest else r + (r * r).sum() / rr * d
     return y
 
 
@@ -54,11 +54,11 @@ def test_the_right_answer_passes(verdict, answer):
         (check.energy_after, lambda *a: energy_after(*a, square=1), "square of each"),
         (check.energy_after, lambda *a: energy_after(*a, two=1), "has a 2 in it"),
         (check.energy_after, lambda mu, c, s, w, k: energy_after(mu, c.square(), s, w, k), "already"),
-        (check.energy_after, lambda mu, c, s, w, k: (c * (1 - 2 * s * w * mu) ** (2 * k)).sum(), "weighs mu"),
-        (check.energy_after, lambda mu, c, s, w, k: w * energy_after(mu, c, s, w, k), "not weighed"),
+        (check.energy_after, lambda mu, c, s, w, k: (c * (1 - 2 * s * w * mu) ** (2 * k)).sum(), "weighted by mu"),
+        (check.energy_after, lambda mu, c, s, w, k: w * energy_after(mu, c, s, w, k), "not weighted"),
         (check.conjugate_gradients, lambda M, x, w, n: conjugate_gradients(M, x, w, n - 1), "One iteration is missing"),
         (check.conjugate_gradients, lambda M, x, w, n: conjugate_gradients(M, x, w, n + 1), "too many"),
-        (check.conjugate_gradients, lambda M, x, w, n: conjugate_gradients(M, x, w, n, forget=True), "the old one"),
+        (check.conjugate_gradients, lambda M, x, w, n: conjugate_gradients(M, x, w, n, steepest=True), "the old one"),
         (check.conjugate_gradients, lambda M, x, w, n: conjugate_gradients(M, x, w, 60), "exact solution"),
         (check.conjugate_gradients, lambda M, x, w, n: x, "nothing was solved"),
         (check.conjugate_gradients, in_place, "clone"),

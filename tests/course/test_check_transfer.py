@@ -1,10 +1,10 @@
-"""The self-checks of notebook 05: right answers pass, likely mistakes are named, the hidden solutions are right."""
+"""The self-checks of notebook 05: right answers pass, and likely slips get the hint that names them."""
 
 import pytest
 
+from nstlab.course.check import transfer as check
 from nstlab.losses import content_loss, gram_matrix, layer_style_loss, mean_gram_matrix
 from nstlab.textbook import CONTENT_LAYER, STYLE_LAYERS
-from nstlab.textbook import transfer as check
 
 
 def parts(image, vgg, P, A, gram=mean_gram_matrix):
@@ -22,7 +22,7 @@ def answer(total, gram=mean_gram_matrix):
     return total_loss
 
 
-def test_total_loss_that_leaves_the_tensors_is_told_so():
+def test_total_loss_with_numpy_is_told_so():
     def total_loss(image, vgg, P, A, alpha, beta):
         C, E = parts(image, vgg, P, A)
         return (alpha * C + beta * sum(E) / 5).numpy()
@@ -54,16 +54,16 @@ def test_total_loss_right():
     [
         (answer(lambda C, E, alpha, beta, P: alpha * C), "content term alone"),
         (answer(lambda C, E, alpha, beta, P: beta * sum(E) / 5), "style term alone"),
-        (answer(lambda C, E, alpha, beta, P: C + sum(E) / 5), "not weighed"),
-        (answer(lambda C, E, alpha, beta, P: beta * C + alpha * sum(E) / 5), "changed places"),
+        (answer(lambda C, E, alpha, beta, P: C + sum(E) / 5), "not weighted"),
+        (answer(lambda C, E, alpha, beta, P: beta * C + alpha * sum(E) / 5), "are swapped"),
         (answer(lambda C, E, alpha, beta, P: alpha * C + beta * sum(E)), "w_l"),
         (answer(lambda C, E, alpha, beta, P: alpha * C / P.numel() + beta * sum(E) / 5), "mean"),
-        (answer(lambda C, E, alpha, beta, P: alpha * C * 2 + beta * sum(E) / 5), "twice too large"),
+        (answer(lambda C, E, alpha, beta, P: alpha * C * 2 + beta * sum(E) / 5), "too large by a factor of 2"),
         (answer(lambda C, E, alpha, beta, P: alpha * C + beta * sum(E) / 5, gram=gram_matrix), "per place"),
         (answer(lambda C, E, alpha, beta, P: alpha * C + beta * E[-1] / 5), "overwrites"),
         (answer(lambda C, E, alpha, beta, P: (alpha * C + beta * sum(E) / 5).item()), "no gradient"),
         (answer(lambda C, E, alpha, beta, P: (alpha * C + beta * sum(E) / 5).detach()), "no gradient"),
-        (answer(lambda C, E, alpha, beta, P: None), "nothing back"),
+        (answer(lambda C, E, alpha, beta, P: None), "returns nothing"),
     ],
 )
 def test_total_loss_wrong(wrong, hint):
@@ -81,7 +81,7 @@ def test_total_loss_wrong(wrong, hint):
         (lambda weight, P: 2 * weight / P.square().mean(), "not a mean"),
         (lambda weight, P: 2 * weight / P.sum(), "squares"),
         (lambda weight, P: weight / P.norm(), "No root"),
-        (lambda weight, P: 2 / P.square().sum(), "weight that came"),
+        (lambda weight, P: 2 / P.square().sum(), "multiply it by content_weight"),
     ],
 )
 def test_alpha_of(wrong, hint):

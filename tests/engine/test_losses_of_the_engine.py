@@ -1,4 +1,4 @@
-"""Sums with gradients written out: exact in half precision, in parts as at once, and refused a second derivative."""
+"""The engine's losses equal the equations, in half precision and in parts, and refuse a second derivative."""
 
 import pytest
 import torch
@@ -32,12 +32,12 @@ def test_gram_matrices_of_several_images_add_up_from_parts(dtype, layout):
     flat = F.detach().double().flatten(2)
     wanted = torch.rand(2, 3, 3, dtype=torch.float64)
     G = SelfProduct.apply(F, 30)  # two rows of three maps and five places at a time
-    (by_F,) = torch.autograd.grad(G, F, wanted.to(G.dtype))
+    (dF,) = torch.autograd.grad(G, F, wanted.to(G.dtype))
     tolerance = {"rtol": 2e-2, "atol": 2e-2} if dtype == torch.bfloat16 else {}
     assert G.dtype == (torch.float32 if dtype == torch.bfloat16 else dtype)
     torch.testing.assert_close(G.double(), flat @ flat.transpose(1, 2), rtol=1e-4, atol=1e-4)
     by_hand = ((wanted + wanted.transpose(1, 2)) @ flat).view_as(F)
-    torch.testing.assert_close(by_F.double(), by_hand, check_stride=False, **tolerance)
+    torch.testing.assert_close(dF.double(), by_hand, check_stride=False, **tolerance)
 
 
 @pytest.mark.parametrize(
@@ -50,5 +50,10 @@ def test_gram_matrices_of_several_images_add_up_from_parts(dtype, layout):
 )
 def test_a_second_derivative_is_refused_and_not_zero(loss):
     x = torch.rand(1, 3, 8, 8)
-    with pytest.raises(RuntimeError, match="differentiated once"):
+    with pytest.raises(RuntimeError, match="first derivative only"):
         torch.autograd.functional.hvp(loss, x, torch.ones_like(x))
+
+
+def test_two_shapes_are_refused_by_name():
+    with pytest.raises(ValueError, match=r"F is .* and P is .* the same shape"):
+        SquaredDistance.apply(responses(0), responses(0, h=2))

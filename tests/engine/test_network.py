@@ -1,4 +1,4 @@
-"""The network's way back, written out, against autograd's."""
+"""The written-out backward pass of the network, against autograd."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ LAYERS = ("conv1_1", "conv2_2", "conv3_1", "conv4_2", "conv5_1")
 
 
 def weigh(F: Tensor) -> Tensor:
-    """Some function of the responses, uneven in every place."""
+    """A function of the responses with a different weight for every number."""
     return (F * torch.linspace(0.5, 2, F.numel(), dtype=F.dtype).view_as(F)).square().mean()
 
 
@@ -28,7 +28,7 @@ def gradient(losses: list[Tensor], image: Tensor, **how: bool) -> Tensor:
 @pytest.mark.parametrize("pooling", ["avg", "max"])
 @pytest.mark.parametrize("padding", ["replicate", "zeros"])
 @pytest.mark.parametrize("layers", [LAYERS, ("conv1_1",), ("conv5_1",), ("conv3_1", "conv3_2", "conv3_3", "conv3_1")])
-def test_what_is_read_and_its_gradient_equal_autograds(pooling, padding, layers):
+def test_values_and_gradients_equal_autograds(pooling, padding, layers):
     vgg = VGG(pooling=pooling, padding=padding).double()  # so that both round every response to the same side of 0
     image = load_image("horses", size=75).double().requires_grad_()  # odd at every pooling
     F = vgg(image, layers)
@@ -40,7 +40,7 @@ def test_what_is_read_and_its_gradient_equal_autograds(pooling, padding, layers)
 
 @pytest.mark.parametrize("pooling", ["avg", "max"])
 @pytest.mark.parametrize("layers", [LAYERS, ("conv1_2", "conv2_1"), ("conv4_2",)])
-def test_readers_see_the_places_they_are_given_and_ask_of_no_others(pooling, layers):
+def test_readers_get_the_given_places_and_other_places_have_no_gradient(pooling, layers):
     vgg, image = VGG(pooling=pooling).double(), load_image("horses", size=75).double().requires_grad_()
 
     def places(layer: str) -> tuple[slice, slice]:
@@ -55,7 +55,7 @@ def test_readers_see_the_places_they_are_given_and_ask_of_no_others(pooling, lay
 
 
 @pytest.mark.parametrize(("precision", "losses", "gradients"), [("float32", 1e-5, 5e-3), ("bfloat16", 2e-2, 5e-2)])
-def test_in_less_precision_it_is_near_autograds(precision, losses, gradients):
+def test_in_lower_precision_it_is_near_autograd(precision, losses, gradients):
     vgg, image = VGG(), load_image("horses", size=75).requires_grad_()
     F = vgg(image, LAYERS)
     expected, got = [weigh(F[layer]) for layer in LAYERS], read(vgg, image, LAYERS, precision)
@@ -70,7 +70,7 @@ def test_it_agrees_with_finite_differences():
     assert torch.autograd.gradcheck(lambda x: read(vgg, x, ("conv1_2", "conv2_1")), image)
 
 
-def test_in_float64_it_answers_as_a_plain_forward_does():
+def test_in_float64_its_responses_equal_those_of_vgg_forward():
     vgg, image = VGG().double(), load_image("horses", size=64).double()
     F = vgg(image, LAYERS)
     for layer, got in zip(LAYERS, engine_read(vgg, image, [(layer, lambda F: F) for layer in LAYERS]), strict=True):
@@ -78,7 +78,7 @@ def test_in_float64_it_answers_as_a_plain_forward_does():
         torch.testing.assert_close(got, F[layer])
 
 
-def test_one_may_go_back_twice_and_from_some_readings_only():
+def test_the_backward_pass_may_be_repeated_and_start_from_some_values_only():
     vgg, image = VGG(), load_image("horses", size=64).requires_grad_()
     got = read(vgg, image, LAYERS)
     first = gradient(got, image, retain_graph=True)
@@ -86,15 +86,15 @@ def test_one_may_go_back_twice_and_from_some_readings_only():
     torch.testing.assert_close(gradient(got[:2], image), gradient(read(vgg, image, LAYERS[:2]), image))
 
 
-def test_what_the_losses_ask_is_not_overwritten():
+def test_incoming_gradients_are_not_overwritten():
     vgg, image = VGG(), load_image("horses", size=64).requires_grad_()
     F = engine_read(vgg, image, [("conv1_1", lambda F: F), ("conv2_1", lambda F: F)])
-    asked = [torch.ones_like(f) for f in F]
-    torch.autograd.grad(F, image, asked)
-    assert all(bool((D == 1).all()) for D in asked)
+    gradients = [torch.ones_like(f) for f in F]
+    torch.autograd.grad(F, image, gradients)
+    assert all(bool((D == 1).all()) for D in gradients)
 
 
-def test_a_response_that_was_changed_in_place_is_noticed():
+def test_an_in_place_change_of_a_response_is_detected():
     vgg, image = VGG(), load_image("horses", size=64).requires_grad_()
     (F,) = engine_read(vgg, image, [("conv2_1", lambda F: F)])
     loss = F.square().sum()
@@ -104,7 +104,7 @@ def test_a_response_that_was_changed_in_place_is_noticed():
         loss.backward()
 
 
-def test_responses_are_given_up_on_the_way_back():
+def test_responses_are_freed_during_the_backward_pass():
     deep_ones, alive = [], []
 
     def deep(F: Tensor) -> Tensor:
@@ -121,13 +121,13 @@ def test_responses_are_given_up_on_the_way_back():
     assert alive == [False]
 
 
-def test_a_reader_that_takes_no_derivative_leaves_those_of_the_others_as_they_are():
+def test_a_reader_without_a_gradient_does_not_change_that_of_others():
     vgg, image = VGG(), load_image("horses", size=64).requires_grad_()
     both = engine_read(vgg, image, [("conv2_1", lambda F: F.detach().sum()), ("conv2_1", weigh)])
     torch.testing.assert_close(gradient(both, image), gradient(engine_read(vgg, image, [("conv2_1", weigh)]), image))
 
 
-def test_nothing_is_kept_where_no_derivative_is_wanted():
+def test_nothing_is_kept_if_no_gradient_is_required():
     vgg, image = VGG(), load_image("horses", size=64)
     with torch.no_grad():
         assert not any(r.requires_grad for r in read(vgg, image.requires_grad_(), LAYERS))
@@ -159,7 +159,7 @@ def test_derivatives_may_be_far_outside_float16(pooling, times):
     assert (by_float16 - by_float32).norm() < 0.02 * by_float32.norm()
 
 
-def test_derivatives_by_nothing_are_nothing_in_float16_too():
+def test_a_gradient_of_0_stays_0_in_float16():
     image = load_image("horses", size=64).requires_grad_()
     got = engine_read(VGG(), image, [("conv3_1", lambda F: 0 * F.sum())], precision="float16")
     assert not gradient(got, image).any()

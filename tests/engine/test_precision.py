@@ -1,4 +1,4 @@
-"""The precision of the network: chosen by the device, and harmless."""
+"""The precision of the network: chosen by the device, with results near those of float32."""
 
 import time
 
@@ -9,7 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from nstlab.engine import evaluate
-from nstlab.engine.precision import PRECISIONS, bfloat16_pays, checked_precision, fastest_precision
+from nstlab.engine.precision import PRECISIONS, bfloat16_is_faster, checked_precision, fastest_precision
 from nstlab.images import load_image
 from nstlab.objective import Objective
 from nstlab.terms import ContentTerm, StyleTerm
@@ -69,11 +69,11 @@ def test_bfloat16_is_taken_only_where_it_is_faster(faster, pays):
     def convolution(dtype):
         return lambda: time.sleep(0.002 if dtype == PRECISIONS[faster] else 0.01)
 
-    assert bfloat16_pays({"avx512_bf16": True}, convolution) is pays
+    assert bfloat16_is_faster({"avx512_bf16": True}, convolution) is pays
 
 
 def test_nothing_is_timed_where_a_processor_lacks_bfloat16():
-    assert not bfloat16_pays({}, lambda dtype: pytest.fail("timed without need"))
+    assert not bfloat16_is_faster({}, lambda dtype: pytest.fail("timed without need"))
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])

@@ -1,4 +1,4 @@
-"""An image taken part by part: the same losses and gradient, in less memory."""
+"""Evaluation by tiles: the same losses and gradient, in less memory."""
 
 import pytest
 import torch
@@ -27,11 +27,11 @@ def test_tiles_cover_every_pixel_once_lie_on_the_grid_and_keep_their_size(H, W, 
     covered = torch.zeros(H, W)
     for t in tiles((H, W), n * GRID, margin):
         covered[t.rows, t.columns] += 1
-        for own, seen, length in ((t.rows, t.seen_rows, H), (t.columns, t.seen_columns, W)):
-            assert own.start % GRID == 0 and (own.stop % GRID == 0 or own.stop == length)
-            assert own.stop - own.start <= n * GRID
-            assert seen.start % ALIGNED == 0 and seen.stop == min(length, own.stop + margin)
-            assert max(0, own.start - margin) - ALIGNED < seen.start <= max(0, own.start - margin)
+        for span, visible, length in ((t.rows, t.visible_rows, H), (t.columns, t.visible_columns, W)):
+            assert span.start % GRID == 0 and (span.stop % GRID == 0 or span.stop == length)
+            assert span.stop - span.start <= n * GRID
+            assert visible.start % ALIGNED == 0 and visible.stop == min(length, span.stop + margin)
+            assert max(0, span.start - margin) - ALIGNED < visible.start <= max(0, span.start - margin)
     assert (covered == 1).all()
 
 
@@ -41,7 +41,7 @@ def test_without_its_halo_a_tile_would_be_wrong():
     error = {}
     for around in (0, halo(vgg, [layer])):
         t = tiles((image.shape[2], image.shape[3]), 64, around)[1]
-        (F,) = read(vgg, t.look(image), [(layer, lambda F: F)], t.inside)
+        (F,) = read(vgg, t.visible(image), [(layer, lambda F: F)], t.interior)
         error[around] = (F - t.part(whole, layer)).norm() / t.part(whole, layer).norm()
     assert error.pop(0) > 0.05 and max(error.values()) < 1e-4
 
@@ -49,7 +49,7 @@ def test_without_its_halo_a_tile_would_be_wrong():
 def test_no_pixel_beyond_the_halo_reaches_a_response():
     vgg, layer = VGG(weights="random"), "conv5_1"
     image = torch.rand(1, 3, 272, 16, generator=torch.Generator().manual_seed(0)).requires_grad_()
-    place = vgg(image, [layer])[layer][..., 8, 0].sum()  # answers for rows 128 to 143
+    place = vgg(image, [layer])[layer][..., 8, 0].sum()  # the place of rows 128 to 143
     rows = torch.autograd.grad(place, image)[0].abs().sum((0, 1, 3)).nonzero().flatten()
     assert rows[0] >= 128 - halo(vgg, [layer]) and rows[-1] < 144 + halo(vgg, [layer])
 
@@ -101,7 +101,7 @@ def test_float16_is_planned_with_a_wide_copy_of_what_is_read():
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_filters_prepared_are_planned_until_they_are_there(precision):
+def test_memory_for_filters_is_planned_until_they_are_prepared(precision):
     vgg, image = VGG(), torch.rand(1, 3, 64, 64)
     before = run_memory(vgg, LAYERS, (64, 64), None, precision)
     read(vgg, image, [(layer, torch.Tensor.sum) for layer in LAYERS], precision=precision)
@@ -111,7 +111,7 @@ def test_filters_prepared_are_planned_until_they_are_there(precision):
     assert before - run_memory(vgg, LAYERS, (64, 64), None, precision) == made > 5e7
 
 
-def test_a_run_divides_its_image_by_itself_if_memory_is_short(monkeypatch):
+def test_a_run_uses_tiles_if_memory_is_short(monkeypatch):
     monkeypatch.setattr("psutil.virtual_memory", lambda: type("memory", (), {"available": 5 * 10**7}))
     run = stylize_run("horses", "great_wave", size=320, steps=0, coarse_to_fine=False)
     assert len(plan(run.objectives[-1]).tiles) > 1
@@ -119,4 +119,4 @@ def test_a_run_divides_its_image_by_itself_if_memory_is_short(monkeypatch):
 
 def test_free_buffers_count_as_free_memory(monkeypatch):
     monkeypatch.setattr("psutil.virtual_memory", lambda: type("memory", (), {"available": 5}))
-    assert free_memory(torch.device("cpu")) == 5 + BUFFERS.idle()
+    assert free_memory(torch.device("cpu")) == 5 + BUFFERS.free_bytes()

@@ -1,6 +1,6 @@
-"""A learner's hands on the notebooks: JupyterLab in a real browser, on a copy, from opening the page to Stop.
+"""The notebooks in JupyterLab in a real browser, on a copy, from opening the page to a click on Stop.
 
-NSTLAB_SCREENSHOTS=FOLDER keeps a picture of every stage to look at.
+NSTLAB_SCREENSHOTS=FOLDER keeps a screenshot of every stage.
 """
 
 import ast
@@ -34,7 +34,7 @@ QUIET = [
     "--disable-component-update",
     "--disable-sync",
 ]
-SETTINGS = {  # of JupyterLab: all cells on the page at once, no question about news, no asking for updates
+SETTINGS = {  # of JupyterLab: all cells on the page at once, no question about news, no check for updates
     "notebook-extension/tracker": {"windowingMode": "none"},
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
 }
@@ -64,8 +64,8 @@ def _slowly(points):
         _time.sleep(0.1)
         yield point
 def _longer(make_run):
-    "Under the ci profile a run is over before a hand has moved the mouse: more epochs, and slower ones."
-    def made():
+    "More epochs, and slower ones: under the ci profile a run ends before the next click."
+    def make_longer_run():
         run = make_run()
         if isinstance(run.points, _CoarseToFine):
             objective, steps = run.points.stages[-1]
@@ -73,7 +73,7 @@ def _longer(make_run):
             run.points.left += 200 * (len(run.points.stages) == 1)
         run.points = _slowly(run.points)
         return run
-    return made
+    return make_longer_run
 _lives = {value for value in list(globals().values()) if isinstance(value, _LiveRun)}
 for _live in _lives:
     _live.make_run = _longer(_live.make_run)
@@ -94,13 +94,13 @@ pytestmark = [
 
 
 def with_a_live_run() -> list[str]:
-    """The notebooks of the course that have one, and a small one that this test writes itself."""
+    """The names of the notebooks with a live run, and of a small one that the fixture `lab` writes."""
     return [GENERATED, *(p.name for p in sorted(NOTEBOOKS.glob("*.ipynb")) if "LiveRun(" in p.read_text("utf-8"))]
 
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    """The address of a JupyterLab that serves a copy of the notebooks; it is gone afterwards, whatever happened."""
+    """The address of a JupyterLab that serves a copy of the notebooks; it is always terminated afterwards."""
     home = tmp_path_factory.mktemp("lab")
     shutil.copytree(NOTEBOOKS, home / "notebooks")
     cells = [nbformat.v4.new_code_cell(source.strip()) for source in CELLS.split("----")]
@@ -121,7 +121,7 @@ def lab(tmp_path_factory):
     environment = {**os.environ, **folders, "IPYTHONDIR": str(home / "ipython"), "NSTLAB_PROFILE": "ci"}
     with open(home / "log.txt", "w") as log:
         server = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
-    on_sigterm = signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the end is orderly then, too
+    on_sigterm = signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM must run `finally`
     try:
         address = f"http://127.0.0.1:{port}"
         wait_for_server(address, server, home / "log.txt")
@@ -150,7 +150,7 @@ def wait_for_server(address: str, server: subprocess.Popen, log: Path) -> None:
 
 @pytest.fixture
 def page(lab):
-    """A browser page that has seen nothing before; `page.complaints` collects the console's errors."""
+    """A page of a new browser; `page.complaints` collects the errors of its console."""
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
         try:
@@ -170,7 +170,7 @@ def page(lab):
 
 
 def open_and_run(page, lab: str, notebook: str) -> None:
-    """Open a notebook in a workspace of its own, run all cells, and see that none failed or wrote to stderr."""
+    """Open a notebook in a new workspace, run all cells, and assert that none failed or wrote to stderr."""
     page.goto(f"{lab}/lab/workspaces/{uuid.uuid4().hex}/tree/{notebook}")
     kernel = "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel"
     page.wait_for_function(f"{kernel}?.status === 'idle'", timeout=60_000)
@@ -184,7 +184,7 @@ def open_and_run(page, lab: str, notebook: str) -> None:
 
 
 def ask(page, expression: str, code: str = ""):
-    """What an expression is in the notebook's kernel, after some code."""
+    """The value of an expression in the notebook's kernel, after some code."""
     answer = page.evaluate(
         """async ([code, expression]) => {
             const kernel = jupyterapp.shell.currentWidget.sessionContext.session.kernel;
@@ -200,8 +200,8 @@ def ask(page, expression: str, code: str = ""):
     return ast.literal_eval(answer["user_expressions"]["answer"]["data"]["text/plain"])
 
 
-def look(what, name: str) -> None:
-    """Keep a picture of a page, or of a part of one, where NSTLAB_SCREENSHOTS says."""
+def save_screenshot(what, name: str) -> None:
+    """Save a screenshot of a page or of a part of it in the folder NSTLAB_SCREENSHOTS, if it is set."""
     folder = os.environ.get("NSTLAB_SCREENSHOTS")
     if folder:
         Path(folder).mkdir(parents=True, exist_ok=True)
@@ -222,14 +222,14 @@ def wait_for_epoch(page, live, above: int) -> int:
 
 
 @pytest.mark.parametrize("notebook", with_a_live_run())
-def test_a_run_is_started_paused_weighed_stepped_and_stopped_by_hand(page, lab, notebook, record_property):
+def test_a_run_is_started_paused_weighted_stepped_and_stopped_by_clicks(page, lab, notebook, record_property):
     began = time.monotonic()
     open_and_run(page, lab, notebook)
     record_property("seconds to run all cells", round(time.monotonic() - began, 1))
     ask(page, "1", LONGER)
     live = page.locator(".nstlab-live").first
     live.scroll_into_view_if_needed()
-    look(page, f"{notebook}-1-ready")
+    save_screenshot(page, f"{notebook}-1-ready")
     status, picture = live.locator(".nstlab-status"), live.locator("img:visible")
 
     def press(label: str) -> None:
@@ -240,14 +240,14 @@ def test_a_run_is_started_paused_weighed_stepped_and_stopped_by_hand(page, lab, 
     before = picture.screenshot()
     press("Start")
     seen = wait_for_epoch(page, live, above=3)
-    look(page, f"{notebook}-2-running")
+    save_screenshot(page, f"{notebook}-2-running")
     press("Pause")
     sync_api.expect(status).to_contain_text("Paused")
-    held = epoch(live)
-    assert held >= seen and picture.screenshot() != before
+    paused_at = epoch(live)
+    assert paused_at >= seen and picture.screenshot() != before
     page.wait_for_timeout(600)
-    assert epoch(live) == held
-    look(live, f"{notebook}-3-paused")
+    assert epoch(live) == paused_at
+    save_screenshot(live, f"{notebook}-3-paused")
 
     slider, readout = live.locator(".noUi-handle").first, live.locator(".widget-readout").first
     weight = readout.inner_text()
@@ -256,27 +256,27 @@ def test_a_run_is_started_paused_weighed_stepped_and_stopped_by_hand(page, lab, 
         slider.press("ArrowLeft")
     sync_api.expect(readout).not_to_have_text(weight)
     press("Step")
-    assert wait_for_epoch(page, live, above=held) == held + 1
+    assert wait_for_epoch(page, live, above=paused_at) == paused_at + 1
     find = "next(live for live in _lives if live.player.state == 'paused')"
     earlier, later = ask(page, f"[list(r.weights.values()) for r in {find}.history[-2:]]")
     assert later[0] < earlier[0] and later[1:] == earlier[1:]
 
     press("Start")
-    wait_for_epoch(page, live, above=held + 2)
-    look(page, f"{notebook}-4-going-on")
+    wait_for_epoch(page, live, above=paused_at + 2)
+    save_screenshot(page, f"{notebook}-4-continued")
     live.evaluate(STOPWATCH)
     press("Stop")
     sync_api.expect(status).to_contain_text("Stopped")
     answered = page.evaluate("window.answered - window.clicked") / 1000
     record_property("seconds from the click to Stopped", round(answered, 3))
-    assert answered < 3  # on a machine that does other things besides; bench_live.py measures
+    assert answered < 3  # generous, for a busy machine; bench_live.py measures the time
     sync_api.expect(live.locator("img[alt*=epochs]")).to_be_visible()
-    look(live, f"{notebook}-5-stopped")
+    save_screenshot(live, f"{notebook}-5-stopped")
     assert not page.complaints, page.complaints
 
 
 @pytest.mark.parametrize("notebook", [name for name in with_a_live_run() if name == GENERATED])
-def test_a_picture_is_picked_and_a_bad_path_is_answered_in_one_line(page, lab, notebook, tmp_path):
+def test_a_picture_is_chosen_and_a_bad_path_gives_one_line(page, lab, notebook, tmp_path):
     open_and_run(page, lab, notebook)
     picker = page.locator(".nstlab-picker").first
     sync_api.expect(picker.get_by_alt_text("Red panda")).to_be_visible()
@@ -286,7 +286,7 @@ def test_a_picture_is_picked_and_a_bad_path_is_answered_in_one_line(page, lab, n
     picker.get_by_label("or path").fill("nowhere.jpg")
     picker.get_by_label("or path").press("Enter")
     sync_api.expect(picker.get_by_text("load_image('nowhere.jpg')")).to_be_visible()
-    look(page, "picker-bad-path")
+    save_screenshot(page, "picker-bad-path")
     assert ask(page, "picker.image") == "horses"
     mine = tmp_path / "mine.jpg"
     shutil.copy(Path(__file__).parents[2] / "nstlab/data/images/content/astronaut.jpg", mine)
@@ -295,5 +295,5 @@ def test_a_picture_is_picked_and_a_bad_path_is_answered_in_one_line(page, lab, n
     chooser.value.set_files(mine)
     sync_api.expect(picker.get_by_alt_text("mine.jpg")).to_be_visible()
     assert ask(page, "isinstance(picker.image, bytes)")
-    look(page, "picker-upload")
+    save_screenshot(page, "picker-upload")
     assert not page.complaints, page.complaints

@@ -1,5 +1,6 @@
 """The rules that every notebook of the course keeps, read from the files; nbval runs them."""
 
+import ast
 import base64
 import json
 import re
@@ -9,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+DOORS = {"nstlab", "nstlab.notebook", "nstlab.course"}  # what a notebook may import from, and nstlab.course.*
 LONGEST_CELL, LARGEST_FIGURE, LARGEST_NOTEBOOK = 20, 150_000, 3_000_000
 
 pytestmark = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -42,6 +44,29 @@ def test_its_set_up_installs_nstlab_alone_and_only_where_it_is_missing(path):
     first = source(cells(path, "code")[0])
     assert "import nstlab" in first and "except ImportError" in first and "--no-deps" in first
     assert "torch" not in re.sub("#.*", "", first)
+
+
+def is_module(name: str) -> bool:
+    place = ROOT.joinpath(*name.split("."))
+    return place.is_dir() or place.with_suffix(".py").exists()
+
+
+def modules_imported(code: str) -> set[str]:
+    """The modules that a code cell imports or imports from; lines for IPython, with % or !, are left out."""
+    found = set()
+    for node in ast.walk(ast.parse(re.sub(r"^(\s*)[%!].*", r"\1pass", code, flags=re.M))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            found |= {module, *filter(is_module, (f"{module}.{alias.name}" for alias in node.names))}
+    return found
+
+
+def test_it_imports_of_nstlab_only_what_is_public_the_notebook_and_the_course(path):
+    imported = set().union(*(modules_imported(source(cell)) for cell in cells(path, "code")))
+    ours = {name for name in imported if name.split(".")[0] == "nstlab"}
+    assert not {name for name in ours if name not in DOORS and not name.startswith("nstlab.course.")}
 
 
 def test_every_cell_was_executed_in_order_and_none_is_skipped(path):

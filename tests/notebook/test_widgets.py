@@ -1,4 +1,4 @@
-"""The widgets by click and by call: what buttons do to a run, what a run does to the page, and what neither may do."""
+"""The widgets, used by clicks and by calls: the effect of the buttons on a run, and of a run on the page."""
 
 import datetime
 import itertools
@@ -14,14 +14,13 @@ import pytest
 import torch
 from nbclient import NotebookClient
 
-from nstlab import live as live_module
 from nstlab.files.decoding import ImageError
 from nstlab.images import load_image, save_image
 from nstlab.notebook.image_picker import ImagePicker
 from nstlab.notebook.live_curves import losses_svg
 from nstlab.notebook.player import Player
 from nstlab.notebook.run_display import seconds_left
-from nstlab.notebook.run_panel import LiveRun, somebody_is_there, weight_control
+from nstlab.notebook.run_panel import LiveRun, is_interactive, stop_earlier_runs_of_the_cell, weight_control
 from nstlab.objective import Objective
 from nstlab.optimizers import Descent
 from nstlab.runs import DivergenceError, Record, Run, optimize
@@ -39,11 +38,11 @@ def make_run(steps):
     distance = Term(lambda x, _: (x - 0.3).square().sum())
     objective = Objective({"distance": distance}, {"distance": 1.0}, size=(32, 48))
     return Run(Descent(objective, torch.zeros(1, 3, 32, 48), rate=1e-3), steps, [objective])
-"""  # for a process of its own
+"""  # the start of a program that runs in another process
 
 
 class Bowl:
-    """A run with two terms; `before` is called before each evaluation, which takes `seconds`."""
+    """Makes runs with two terms; `before` is called before each evaluation, which takes `seconds`."""
 
     def __init__(self, before=lambda evaluation: None, steps=12, seconds=0.0):
         self.before, self.steps, self.seconds, self.evaluations = before, steps, seconds, 0
@@ -62,7 +61,7 @@ class Bowl:
         return (x - 0.7).abs().sum()
 
 
-def in_one_go(**settings):
+def finished_run(**settings):
     run = Bowl(**settings)()
     for _ in run:
         pass
@@ -72,12 +71,12 @@ def in_one_go(**settings):
 def until(condition, seconds=10.0):
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, "it never happened"
+        assert time.monotonic() < deadline, f"it did not happen within {seconds} s"
         time.sleep(0.005)
 
 
 def controls(widget):
-    """Everything inside a widget that a hand can move."""
+    """All buttons and inputs inside a widget."""
     for child in getattr(widget, "children", ()):
         yield from controls(child)
     if isinstance(widget, ipywidgets.Button | ipywidgets.FileUpload) or (
@@ -92,7 +91,7 @@ def click(live, name):
 
 @pytest.fixture
 def lives():
-    """Makes live runs in threads and ends them all."""
+    """Makes live runs, and stops them after the test."""
     made = []
 
     def make(make_run, mode="thread"):
@@ -113,27 +112,27 @@ def test_nothing_happens_before_start_and_start_makes_the_run(lives):
     bowl = Bowl()
     live = lives(bowl)
     assert bowl.evaluations == 0 and live.history == [] and live.image is None
-    assert "Ready" in live.view.status.value and "grow here" in live.view.still.value
+    assert "Ready" in live.view.status.value and "grow here" in live.view.final_picture.value
     click(live, "Start")
     live.wait(10)
     assert repr(live) == "<live run: Finished, epoch 12 of 12>"
-    assert torch.equal(live.image, in_one_go().image)
+    assert torch.equal(live.image, finished_run().image)
 
 
-def test_pause_holds_the_run_and_start_goes_on_as_if_nothing_had_been(lives):
+def test_start_after_a_pause_continues_to_the_same_result(lives):
     live = lives(Bowl(seconds=0.02))
     click(live, "Start")
     until(lambda: len(live.history) > 3)
     click(live, "Pause")
     live.wait(10)
-    held = len(live.history)
-    assert "Paused" in live.view.status.value and 3 < held < 13
+    taken = len(live.history)
+    assert "Paused" in live.view.status.value and 3 < taken < 13
     time.sleep(0.1)
-    assert len(live.history) == held
+    assert len(live.history) == taken
     click(live, "Start")
     live.wait(10)
     assert [r.index for r in live.history] == list(range(13))
-    assert torch.equal(live.image, in_one_go().image)
+    assert torch.equal(live.image, finished_run().image)
 
 
 @pytest.mark.parametrize("mode", ["thread", "foreground"])
@@ -143,43 +142,43 @@ def test_step_takes_one_epoch_and_shows_it(lives, mode):
         click(live, "Step")
         live.wait(10)
         assert live.history[-1].index == epoch and f"epoch {epoch} of 12" in live.view.status.value
-    frame = live.view.moving.value
+    frame = live.view.live_picture.value
     live.step()
     live.wait(10)
-    assert live.view.moving.value != frame
+    assert live.view.live_picture.value != frame
 
 
 def test_stop_ends_the_run_and_shows_the_picture_with_words(lives):
     live = lives(Bowl(steps=1000, seconds=0.01))
-    live.alt = live.view.alt = 'a "pastiche"'
+    live.view.alt = 'a "pastiche"'
     click(live, "Start")
     until(lambda: len(live.history) > 3)
     click(live, "Stop")
     live.wait(10)
-    held = len(live.history)
-    assert "Stopped" in live.view.status.value and live.view.moving.layout.display == "none"
-    assert f'alt="a &quot;pastiche&quot;, after {held - 1} epochs"' in live.view.still.value
-    click(live, "Step")  # a run that was ended stays ended: this is a new one
+    taken = len(live.history)
+    assert "Stopped" in live.view.status.value and live.view.live_picture.layout.display == "none"
+    assert f'alt="a &quot;pastiche&quot;, after {taken - 1} epochs"' in live.view.final_picture.value
+    click(live, "Step")  # a stopped run cannot continue: this is a new one
     live.wait(10)
-    assert len(live.history) == 2 and live.view.still.layout.display == "none"
+    assert len(live.history) == 2 and live.view.final_picture.layout.display == "none"
 
 
 def test_a_paused_run_can_be_stopped(lives):
     live = lives(Bowl(), "foreground")
     live.step()
     live.stop()
-    assert "Stopped" in live.view.status.value and 'alt="The pastiche, after 1 epochs"' in live.view.still.value
+    assert "Stopped" in live.view.status.value and 'alt="The pastiche, after 1 epochs"' in live.view.final_picture.value
 
 
-def test_reset_forgets_the_run_even_while_it_goes_on_and_asks_for_a_new_one(lives):
+def test_reset_discards_a_running_run_and_start_makes_a_new_one(lives):
     bowl = Bowl(steps=1000, seconds=0.01)
     live = lives(bowl)
     live.start()
     until(lambda: len(live.history) > 3)
-    forgotten = live.player
+    discarded = live.player
     click(live, "Reset")
     assert live.history == [] and "Ready" in live.view.status.value and not live.sliders.children
-    forgotten.wait(10)
+    discarded.wait(10)
     assert "Ready" in live.view.status.value
     bowl.steps, bowl.seconds = 5, 0.0
     live.start()
@@ -187,7 +186,7 @@ def test_reset_forgets_the_run_even_while_it_goes_on_and_asks_for_a_new_one(live
     assert live.history[-1].index == 5
 
 
-def test_start_before_the_pause_has_come_goes_on(lives):
+def test_start_cancels_a_requested_pause(lives):
     live = lives(Bowl(seconds=0.05))
     live.start()
     until(lambda: live.history)
@@ -198,7 +197,7 @@ def test_start_before_the_pause_has_come_goes_on(lives):
     assert "Finished" in live.view.status.value and len(live.history) == 13
 
 
-def test_buttons_without_a_meaning_are_disabled_and_do_no_harm(lives):
+def test_buttons_without_an_effect_are_disabled_and_do_no_harm(lives):
     live = lives(Bowl(steps=1000, seconds=0.01))
 
     def enabled():
@@ -230,24 +229,24 @@ def test_a_slider_moved_while_paused_counts_from_the_next_epoch_on(lives):
     live = lives(Bowl())
     live.step()
     live.wait(10)
-    live.weights["content"].value = 10_000.0
+    live.weight_controls["content"].value = 10_000.0
     live.step()
     live.wait(10)
     assert [r.weights["content"] for r in live.history] == [1000, 1000, 10_000]
     assert live.history[-1].weights["style"] == 1
 
 
-def test_weights_can_be_changed_by_call_also_while_the_run_goes_on(lives):
+def test_weights_can_be_changed_by_a_call_while_the_run_is_running(lives):
     live = lives(Bowl(steps=1000, seconds=0.005))
     live.start()
-    until(lambda: live.weights)
+    until(lambda: live.weight_controls)
     live.weigh(style=5.0)
     until(lambda: live.history[-1].weights == {"content": 1000, "style": 5.0})
-    assert live.weights["style"].value == 5.0
+    assert live.weight_controls["style"].value == 5.0
 
 
 @pytest.mark.parametrize(("weights", "says"), [({"stile": 1}, "content, style"), ({"style": -1}, "from 0 up")])
-def test_a_weight_that_cannot_be_is_refused_in_one_line(lives, weights, says):
+def test_an_impossible_weight_is_refused_in_one_line(lives, weights, says):
     live = lives(Bowl(), "foreground")
     with pytest.raises(ValueError, match="step\\(\\) first"):
         live.weigh(content=1.0)
@@ -256,11 +255,11 @@ def test_a_weight_that_cannot_be_is_refused_in_one_line(lives, weights, says):
         live.weigh(**weights)
 
 
-def test_a_weight_of_zero_gets_a_box_as_it_has_no_place_on_a_log_scale(lives):
+def test_a_weight_of_zero_gets_a_text_box_as_it_has_no_logarithm(lives):
     live = lives(Bowl(), "foreground")
     live.step()
     live.weigh(style=0.0)
-    assert isinstance(live.weights["style"], ipywidgets.BoundedFloatText)
+    assert isinstance(live.weight_controls["style"], ipywidgets.BoundedFloatText)
     live.step()
     assert live.history[-1].weights["style"] == 0
     assert isinstance(weight_control("style", 1e-9), ipywidgets.FloatLogSlider)
@@ -286,21 +285,21 @@ def test_stop_answers_at_once_and_a_long_epoch_is_the_last(lives):
     assert long.evaluations == 3 and len(slow.history) == 3
 
 
-def test_the_page_moves_at_most_four_times_a_second(lives):
+def test_the_page_is_updated_at_most_four_times_a_second(lives):
     live = lives(Bowl(steps=10_000, seconds=0.002))
     live.start()
     until(lambda: live.history)
-    moves = [], [], []
-    for seen, what in zip(moves, (live.view.status, live.view.curves, live.view.moving), strict=True):
+    updates = [], [], []
+    for seen, what in zip(updates, (live.view.status, live.view.curves, live.view.live_picture), strict=True):
         what.observe(lambda change, seen=seen: seen.append(time.monotonic()), "value")
     time.sleep(2.1)
     paused = time.monotonic()
     live.pause()
     live.wait(10)
-    for seen in moves:
-        while_it_ran = [moment for moment in seen if moment < paused]
-        assert len(while_it_ran) <= 9 and (len(while_it_ran) >= 4 or seen is moves[2])  # the picture may stand still
-        assert all(later - earlier > 0.2 for earlier, later in itertools.pairwise(while_it_ran))
+    for seen in updates:
+        during_run = [moment for moment in seen if moment < paused]
+        assert len(during_run) <= 9 and (len(during_run) >= 4 or seen is updates[2])  # the picture may not change
+        assert all(later - earlier > 0.2 for earlier, later in itertools.pairwise(during_run))
 
 
 def test_a_paused_run_leaves_no_thread_behind(lives):
@@ -321,7 +320,7 @@ def test_two_runs_in_threads_do_not_disturb_each_other(lives):
     assert "Paused" in one.view.status.value and "Finished" in two.view.status.value
     one.start()
     one.wait(10)
-    assert torch.equal(one.image, in_one_go().image) and torch.equal(two.image, in_one_go(steps=20).image)
+    assert torch.equal(one.image, finished_run().image) and torch.equal(two.image, finished_run(steps=20).image)
 
 
 def test_wait_says_when_it_waited_too_long(lives):
@@ -331,11 +330,11 @@ def test_wait_says_when_it_waited_too_long(lives):
         live.wait(0.05)
 
 
-def test_a_cell_that_runs_again_stops_what_it_started_before(lives, monkeypatch):
+def test_a_cell_that_runs_again_stops_what_it_started_before(lives):
     def from_cell(cell, number):
-        request = {"metadata": {"cellId": cell}, "header": {"msg_id": number}}
-        monkeypatch.setattr(live_module, "current_request", lambda: request)
-        return lives(Bowl(steps=1000, seconds=0.01))
+        live = lives(Bowl(steps=1000, seconds=0.01))
+        stop_earlier_runs_of_the_cell(live, {"metadata": {"cellId": cell}, "header": {"msg_id": number}})
+        return live
 
     first, second, elsewhere = from_cell("a", "1"), from_cell("a", "1"), from_cell("b", "2")
     for live in (first, second, elsewhere):
@@ -346,7 +345,7 @@ def test_a_cell_that_runs_again_stops_what_it_started_before(lives, monkeypatch)
     assert first.player.state == second.player.state == "stopped" and elsewhere.player.state == "running"
 
 
-def test_python_can_end_while_a_run_goes_on():
+def test_python_can_exit_during_a_run():
     code = f"""{TINY}
 import time
 live = LiveRun(lambda: make_run(steps=10**6), mode="thread")
@@ -361,7 +360,7 @@ while len(live.history) < 50:
 # The foreground
 
 
-def test_in_the_foreground_an_interrupt_means_pause_and_start_goes_on(lives):
+def test_in_the_foreground_an_interrupt_pauses_and_start_continues(lives):
     def interrupt(evaluation):
         if evaluation == 5:
             raise KeyboardInterrupt
@@ -374,10 +373,10 @@ def test_in_the_foreground_an_interrupt_means_pause_and_start_goes_on(lives):
     live.player.make_run.before = lambda evaluation: None
     live.start()
     live.wait()
-    assert "Finished" in live.view.status.value and torch.equal(live.image, in_one_go().image)
+    assert "Finished" in live.view.status.value and torch.equal(live.image, finished_run().image)
 
 
-def test_a_player_that_takes_a_step_and_is_asked_to_play_goes_on_to_the_end():
+def test_play_during_a_single_step_continues_to_the_end():
     player = Player(Bowl(steps=6, seconds=0.02))
     player.play(epochs=1, threaded=True)
     player.play(threaded=True)
@@ -385,7 +384,7 @@ def test_a_player_that_takes_a_step_and_is_asked_to_play_goes_on_to_the_end():
     assert player.state == "finished" and len(player.run.history) == 7
 
 
-def test_steps_that_are_asked_for_while_one_is_taken_are_taken_too():
+def test_steps_requested_during_a_step_are_taken_too():
     player = Player(Bowl(steps=6, seconds=0.05))
     for _ in range(3):
         player.play(epochs=1, threaded=True)
@@ -393,7 +392,7 @@ def test_steps_that_are_asked_for_while_one_is_taken_are_taken_too():
     assert player.state == "paused" and len(player.run.history) == 4
 
 
-def test_a_picker_that_comes_back_to_its_picture_has_no_problem(tmp_path):
+def test_a_picker_clears_its_problem_if_the_path_is_its_image_again(tmp_path):
     save_image(torch.rand(1, 3, 40, 40), tmp_path / "mine.png")
     picker = ImagePicker(value=tmp_path / "mine.png")
     picker.path.value = str(tmp_path / "none.png")
@@ -415,7 +414,7 @@ def test_an_interrupt_in_the_first_evaluation_leaves_the_start_uncounted():
     assert player.state == "paused" and [r.index for r in player.run.history] == [0, 1]
 
 
-def test_an_interrupt_before_there_is_a_run_leaves_one_that_can_be_started(lives):
+def test_after_an_interrupt_before_there_is_a_run_it_can_be_started(lives):
     def interrupted():
         raise KeyboardInterrupt
 
@@ -444,21 +443,20 @@ def test_waiting_can_be_interrupted_and_pauses_the_run(monkeypatch):
     assert player.state == "paused"
 
 
-REQUESTS = {
+MESSAGES = {
     "no kernel": ({}, False),
-    "a page with somebody at it": ({"header": {"msg_type": "execute_request"}, "content": {"allow_stdin": True}}, True),
+    "a page": ({"header": {"msg_type": "execute_request"}, "content": {"allow_stdin": True}}, True),
     "a program": ({"header": {"msg_type": "execute_request"}, "content": {"allow_stdin": False}}, False),
-    "a button": ({"header": {"msg_type": "comm_msg"}, "content": {}}, True),
+    "a click": ({"header": {"msg_type": "comm_msg"}, "content": {}}, True),
 }
 
 
-@pytest.mark.parametrize("who", REQUESTS)
-def test_a_thread_is_taken_where_somebody_can_press_buttons(monkeypatch, who):
-    request, answer = REQUESTS[who]
-    monkeypatch.setattr(live_module, "current_request", lambda: request)
-    assert somebody_is_there() is answer
+@pytest.mark.parametrize("sender", MESSAGES)
+def test_only_a_page_outside_of_colab_is_interactive(monkeypatch, sender):
+    message, answer = MESSAGES[sender]
+    assert is_interactive(message) is answer
     monkeypatch.setitem(sys.modules, "google.colab", None)
-    assert somebody_is_there() is False
+    assert is_interactive(message) is False
 
 
 def test_a_notebook_that_a_program_executes_runs_in_the_foreground():
@@ -485,7 +483,7 @@ def test_an_error_appears_on_the_page_and_is_raised_by_wait_until_reset(lives, m
             live.wait(10)
     assert isinstance(live.error, RuntimeError)
     assert "RuntimeError: out of &lt;memory&gt;" in live.view.problem.value and "Failed" in live.view.status.value
-    assert 'alt="The pastiche, after 3 epochs"' in live.view.still.value and live.image is not None
+    assert 'alt="The pastiche, after 3 epochs"' in live.view.final_picture.value and live.image is not None
     live.reset()
     live.wait(10)
     bowl.before = lambda evaluation: None
@@ -494,7 +492,7 @@ def test_an_error_appears_on_the_page_and_is_raised_by_wait_until_reset(lives, m
     assert live.view.problem.value == "" and "Finished" in live.view.status.value
 
 
-def test_a_run_that_cannot_be_made_says_why(lives):
+def test_an_error_of_make_run_appears_on_the_page(lives):
     live = lives(lambda: load_image("nowhere.jpg"))
     click(live, "Start")
     with pytest.raises(ImageError):
@@ -512,7 +510,7 @@ def test_a_run_that_diverges_keeps_its_last_good_picture(lives):
     assert live.image is not None and "diverged" in live.view.problem.value
 
 
-# What is seen
+# The display
 
 
 def test_every_control_has_a_visible_label(lives):
@@ -535,7 +533,7 @@ HISTORY = [
 ]
 
 
-def test_the_curves_are_valid_light_and_named_whatever_the_losses_are():
+def test_the_curves_are_valid_small_svg_with_all_names():
     svg = losses_svg(HISTORY, 1000)
     root = ElementTree.fromstring(svg)
     lines = list(root.iter("polyline"))
@@ -543,11 +541,11 @@ def test_the_curves_are_valid_light_and_named_whatever_the_losses_are():
     names = [e.text for e in root.iter("text")]
     assert names.count("a <b>") == 2 and names.count("total") == 1 and "64 px" in names
     assert "At epoch 599: content 0.167, style conv1_1 0, a <b> 3, total 4.67" in root.get("aria-label")
-    assert lines[1].get("points") == ""  # zero has no place on a log scale
+    assert lines[1].get("points") == ""  # zero has no logarithm
     assert len(svg) < 40_000
 
 
-def test_the_time_left_knows_that_larger_sizes_take_longer():
+def test_the_time_left_takes_larger_sizes_into_account():
     bowl = Objective({"b": Term(lambda x, _: x.sum())}, {"b": 1.0}, size=(16, 16))
     fine = Objective({"b": Term(lambda x, _: x.sum())}, {"b": 1.0}, size=(64, 64))
     run = optimize([(bowl, 10), (fine, 10)])
@@ -558,7 +556,7 @@ def test_the_time_left_knows_that_larger_sizes_take_longer():
 # The image picker
 
 
-def test_a_sample_is_picked_by_hand_and_by_call():
+def test_a_sample_is_chosen_by_its_menu_and_by_a_call():
     picker = ImagePicker("content", "chenonceau_river")
     assert picker.image == "chenonceau_river" and len(picker.sample.options) == 6
     seen = []
@@ -572,7 +570,7 @@ def test_a_sample_is_picked_by_hand_and_by_call():
         ImagePicker("paintings")
 
 
-def test_a_path_and_an_upload_take_the_place_of_the_sample(tmp_path):
+def test_a_path_and_an_upload_replace_the_sample(tmp_path):
     picker = ImagePicker("content", "horses")
     path = tmp_path / "holiday <1>.png"
     save_image(load_image("horses", 64), path)
@@ -587,7 +585,7 @@ def test_a_path_and_an_upload_take_the_place_of_the_sample(tmp_path):
     assert picker.image == "horses"
 
 
-def test_what_cannot_be_read_is_answered_in_one_line_and_changes_nothing():
+def test_an_unreadable_image_gives_one_line_and_changes_nothing():
     picker = ImagePicker("content", "horses")
     picker.path.value = "nowhere.jpg"
     assert "load_image(&#x27;nowhere.jpg&#x27;)" in picker.problem.value and "\n" not in picker.problem.value

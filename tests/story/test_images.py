@@ -482,7 +482,7 @@ def test_an_image_error_is_a_value_error():
 
 def test_a_missing_file_is_named_with_its_folder(tmp_path):
     message = error_of(load_image, tmp_path / "holiday.jpg")
-    assert "holiday.jpg" in message and f"no such file is in {tmp_path}" in message
+    assert "holiday.jpg" in message and f"no such file in {tmp_path}" in message
 
 
 @pytest.mark.parametrize("name", ["stary_night", "starry_nigth.jpg", "Starry_night"])
@@ -535,13 +535,13 @@ def test_a_truncated_file_says_so(tmp_path, file_format):
     if file_format == "WEBP":  # its decoder does not tell why it fails
         assert "the file is damaged or cut off" in message
     else:
-        assert f"the file ends after {len(data) // 2:,} bytes in the middle of the picture" in message
+        assert f"the file is cut off: it ends after {len(data) // 2:,} bytes in the middle of the picture" in message
 
 
 def test_a_truncated_pil_image_says_so():
     data = as_bytes(photo(), "JPEG")
     with Image.open(io.BytesIO(data[: len(data) // 2])) as picture:
-        assert "it was cut off" in error_of(load_image, picture)
+        assert "the file is cut off" in error_of(load_image, picture)
 
 
 @given(st.sampled_from(FORMATS), st.data())
@@ -597,14 +597,14 @@ def test_an_array_of_another_shape_says_so(shape):
 
 @pytest.mark.parametrize("dtype", [bool, np.int64, np.uint32, complex, object])
 def test_an_array_of_another_dtype_says_so(dtype):
-    assert f"{np.dtype(dtype)} came" in error_of(load_image, np.zeros((32, 32), dtype))
+    assert f"{np.dtype(dtype)} is not supported" in error_of(load_image, np.zeros((32, 32), dtype))
 
 
 @pytest.mark.parametrize("shape", [(32, 40), (32, 40, 3), (2, 3, 32, 40), (1, 4, 32, 40), (3, 0, 40)])
 def test_a_tensor_of_another_shape_says_so(shape):
     for action in load_image, to_pil:
-        assert f"shape {shape} came" in error_of(action, torch.zeros(shape))
-    assert f"shape {shape} came" in error_of(save_image, torch.zeros(shape), "image.png")
+        assert f"got shape {shape}" in error_of(action, torch.zeros(shape))
+    assert f"got shape {shape}" in error_of(save_image, torch.zeros(shape), "image.png")
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
@@ -612,9 +612,9 @@ def test_values_that_are_no_numbers_say_so(tmp_path, value):
     image = torch.zeros(1, 3, 32, 32)
     image[0, 1, 2, 3] = value
     for action in load_image, to_pil:
-        assert "NaN or infinity came" in error_of(action, image)
-    assert "NaN or infinity came" in error_of(save_image, image, tmp_path / "image.png")
-    assert "NaN or infinity came" in error_of(load_image, np.full((32, 32), value))
+        assert "NaN or infinity found" in error_of(action, image)
+    assert "NaN or infinity found" in error_of(save_image, image, tmp_path / "image.png")
+    assert "NaN or infinity found" in error_of(load_image, np.full((32, 32), value))
     assert not list(tmp_path.iterdir())
 
 
@@ -643,8 +643,8 @@ def test_resize_refuses_other_tensors_and_sizes():
 
 
 def test_to_pil_refuses_what_is_no_float_tensor():
-    assert "ndarray came" in error_of(to_pil, np.zeros((32, 32, 3)))
-    assert "torch.uint8 came" in error_of(to_pil, torch.zeros(3, 32, 32, dtype=torch.uint8))
+    assert "got ndarray" in error_of(to_pil, np.zeros((32, 32, 3)))
+    assert "got torch.uint8" in error_of(to_pil, torch.zeros(3, 32, 32, dtype=torch.uint8))
 
 
 @pytest.mark.parametrize("name", ["image.gif", "image", "image.png.txt"])

@@ -27,11 +27,6 @@ def bowl(size: tuple[int, int] = (6, 5), center: float = 0.3, weight: float = 1.
 
 
 @pytest.fixture(scope="module")
-def vgg() -> VGG:
-    return VGG()
-
-
-@pytest.fixture(scope="module")
 def transfer(vgg: VGG) -> Objective:
     content, style = load_image("horses", size=64), load_image("great_wave", size=96)
     return style_transfer_objective(vgg, content, style)
@@ -207,16 +202,8 @@ def test_ctrl_c_in_the_middle_of_a_step_loses_nothing_and_the_run_goes_on(monkey
     assert torch.equal(list(run)[-1].image, list(optimize(bowl(), steps=10))[-1].image)
 
 
-class Interrupting(Tensor):
-    """An image that somebody presses Ctrl-C over."""
-
-    @classmethod
-    def __torch_function__(cls, func, types, args=(), kwargs=None):
-        raise KeyboardInterrupt
-
-
 @pytest.mark.parametrize("where", ["in the enlargement", "in the first evaluation"])
-def test_ctrl_c_between_two_sizes_loses_nothing_and_the_run_goes_on(where, monkeypatch):
+def test_ctrl_c_between_two_sizes_loses_nothing_and_the_run_goes_on(where, monkeypatch, interrupting):
     def stages() -> list[tuple[Objective, int]]:
         return [(bowl((8, 6)), 2), (bowl((16, 12)), 3)]
 
@@ -225,7 +212,7 @@ def test_ctrl_c_between_two_sizes_loses_nothing_and_the_run_goes_on(where, monke
     list(itertools.islice(run, 3))
     with monkeypatch.context() as broken, pytest.raises(KeyboardInterrupt):
         if where == "in the enlargement":
-            broken.setattr(fine, "details", Interrupting())
+            broken.setattr(fine, "details", interrupting)
         else:
             broken.setattr(fine, "at", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
         next(run)

@@ -38,11 +38,6 @@ def checkpoint(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def vgg() -> VGG:
-    return VGG()
-
-
-@pytest.fixture(scope="module")
 def image() -> torch.Tensor:
     return load_image("horses", size=96)
 

@@ -1,6 +1,6 @@
-"""Self-checks of the exercises: `check.gram_matrix(mine)` says whether it is right, and if not, what to look at.
+"""Self-checks of the exercises: `check.gram_matrix(mine)` says whether `mine` is right, and gives a hint if it is not.
 
-One module for each notebook; a check never raises, so that a notebook with open exercises still runs to its end.
+There is one module for each notebook. A check never raises, so that a notebook with unsolved exercises runs to its end.
 """
 
 from __future__ import annotations

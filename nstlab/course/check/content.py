@@ -1,4 +1,4 @@
-"""Notebook 03: its self-checks, on equation 1, its derivative, and its weight."""
+"""The self-checks of notebook 03: equation 1, its derivative, and its weight."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nstlab.losses import content_loss as right_content_loss
 
 
 def examples() -> tuple[Tensor, Tensor]:
-    """Responses F and P of one small layer, (1, 3, 4, 5): some silent, some not, in every combination.
+    """Responses F and P of one small layer, (1, 3, 4, 5), zero and not zero in every combination.
 
     >>> F, P = examples()
     >>> [bool((a & b).any()) for a in (F > 0, F == 0) for b in (P > 0, P == 0)]
@@ -38,7 +38,7 @@ def content_loss(mine: Callable[[Tensor, Tensor], Tensor]) -> Verdict:
         lambda: mine(F, P),
         right,
         [
-            Slip(2 * right, "Twice too large: look again at what stands in front of the sum."),
+            Slip(2 * right, "Too large by a factor of 2: look again at the factor in front of the sum."),
             Slip(
                 2 * right / count,
                 "This is the mean of the squares. Equation 1 has half of a sum.",
@@ -47,20 +47,21 @@ def content_loss(mine: Callable[[Tensor, Tensor], Tensor]) -> Verdict:
             Slip((F - P).sum() / 2, "Differences of both signs cancel: what does the equation do to each one first?"),
             Slip((F - P).abs().sum() / 2, "These are absolute differences: what does the equation do to each one?"),
             Slip((F - P).sum().square() / 2, "You square the sum. The equation sums the squares."),
-            Slip((2 * right).sqrt(), "This is a distance with its square root. The equation has none."),
+            Slip((2 * right).sqrt(), "You take a square root. The equation has none."),
             Slip(
-                (F.square() - P.square()).sum() / 2, "F and P are squared apart. The equation squares their difference."
+                (F.square() - P.square()).sum() / 2,
+                "F and P are squared separately. The equation squares their difference.",
             ),
-            Slip((F - P).square() / 2, "One number for each response is left: what does the big sign do?"),
+            Slip((F - P).square() / 2, "This is one number for each response: what does the sum sign mean?"),
         ],
-        "Half a sum of squares, and the whole of equation 1.",
+        "Half of the sum of squares, as equation 1 says.",
     )
 
 
 def content_gradient(mine: Callable[[Tensor, Tensor], Tensor]) -> Verdict:
-    """Exercise 2: the derivative of equation 1, with the ReLU that F came out of.
+    """Exercise 2: the derivative of equation 1 and of the ReLU before it.
 
-        dL/dF_ij = (F - P)_ij  where F_ij > 0,  else 0
+        dL/dF_ij = (F - P)_ij  if F_ij > 0,  else 0
 
     >>> content_gradient(lambda F, P: (F - P) * (F > 0)).passed
     True
@@ -72,25 +73,25 @@ def content_gradient(mine: Callable[[Tensor, Tensor], Tensor]) -> Verdict:
         right,
         [
             Slip(F - P, "This is the first case, everywhere. What about the responses that the ReLU has set to 0?"),
-            Slip(-right, "The sign is turned round: with F larger than P, more of F makes the loss larger."),
-            Slip(P - F, "The sign is turned round, and the second case, F = 0, is missing."),
+            Slip(-right, "The sign is wrong: if F is larger than P, a larger F makes the loss larger."),
+            Slip(P - F, "The sign is wrong, and the second case, F = 0, is missing."),
             Slip(
                 2 * right,
-                "Twice too large: a square gives a 2, and equation 1 has something against it.",
+                "Too large by a factor of 2: the square gives a 2, and a factor in equation 1 cancels it.",
             ),
-            Slip(2 * (F - P), "Twice too large, and the second case, F = 0, is missing."),
-            Slip((F - P) * (P > 0), "The mask asks P. It is F whose ReLU stands between the loss and the pixels."),
-            Slip(relu(F - P), "The mask asks for F - P > 0. A response that is too weak must be pulled up, too."),
+            Slip(2 * (F - P), "Too large by a factor of 2, and the second case, F = 0, is missing."),
+            Slip((F - P) * (P > 0), "Your mask is P > 0. The ReLU between the loss and the pixels is that of F."),
+            Slip(relu(F - P), "Your mask is F - P > 0. A response that is too weak has a gradient, too."),
             Slip(right / F.numel(), "This is the derivative of the mean. Equation 1 as printed has a sum."),
-            Slip((F > 0).to(F.dtype), "This is the mask. What stands in the first case?"),
+            Slip((F > 0).to(F.dtype), "This is the mask. What is the derivative in the first case?"),
             Slip(mse_loss(F, P), "This is a loss, one number. The derivative has one number for each response."),
         ],
-        "Both cases are there.",
+        "Both cases are right.",
     )
 
 
 def silent_share(mine: Callable[[Tensor, Tensor], Tensor | float]) -> Verdict:
-    """Exercise 3: the share of equation 1 that lies where F = 0, and so has no slope.
+    """Exercise 3: the share of equation 1 at F = 0, where its derivative is 0.
 
         sum_{ij: F_ij = 0} (F - P)_ij^2  /  sum_ij (F - P)_ij^2
 
@@ -104,26 +105,26 @@ def silent_share(mine: Callable[[Tensor, Tensor], Tensor | float]) -> Verdict:
         lambda: mine(F, P),
         right,
         [
-            Slip(silent.float().mean(), "This is the share of the responses. Ask how much of the loss they hold."),
-            Slip(1 - right, "This is the share that does have a slope. Look at the other one."),
-            Slip(squares[silent].sum(), "This is a part of the loss, not yet its share: divide by the whole."),
-            Slip(squares[silent].sum() / 2, "This is a part of the loss, not yet its share: divide by the whole."),
+            Slip(silent.float().mean(), "This is the share of the responses. Which share of the loss is theirs?"),
+            Slip(1 - right, "This is the share that has a derivative. Compute the other one."),
+            Slip(squares[silent].sum(), "This is a part of the loss, not a share: divide by the whole."),
+            Slip(squares[silent].sum() / 2, "This is a part of the loss, not a share: divide by the whole."),
             Slip(
                 squares[P == 0].sum() / squares.sum(),
-                "You look where P is silent. It is F, the pastiche, that cannot feel the loss where it is silent.",
+                "You look where P is silent. The derivative is 0 where F, the pastiche's response, is silent.",
             ),
             Slip(100 * right, "This is a percentage. A share lies between 0 and 1."),
             Slip(
                 squares[silent].mean() / squares.mean(),
-                "Two means over different numbers of responses: their quotient is no share. Compare sums.",
+                "Two means over different numbers of responses: their ratio is not a share. Compare sums.",
             ),
         ],
-        "So much of the loss cannot be felt.",
+        "This share of the loss has no gradient.",
     )
 
 
 def weight_on_the_mean(mine: Callable[[float, Tensor], float]) -> Verdict:
-    """Exercise 4: the weight of the mean that does what alpha does on the sum.
+    """Exercise 4: the weight of the mean that is equivalent to alpha as the weight of the sum.
 
         alpha sum  =  weight mean,   mean = sum / (N_l M_l)
 
@@ -132,7 +133,7 @@ def weight_on_the_mean(mine: Callable[[float, Tensor], float]) -> Verdict:
     """
     alpha, P = 1e-3, torch.zeros(1, 6, 5, 7)
     N, M = 6, 35
-    halved = "Too large or too small by 2. The half of equation 1 stands in both, in the sum and in the mean."
+    halved = "Wrong by a factor of 2. The half of equation 1 is in both, in the sum and in the mean."
     return compare(
         lambda: mine(alpha, P),
         alpha * N * M,
@@ -143,7 +144,7 @@ def weight_on_the_mean(mine: Callable[[float, Tensor], float]) -> Verdict:
             Slip(alpha * N * M / 2, halved),
             Slip(alpha * N * M * 2, halved),
             Slip(float(N * M), "This is the factor between the two. What becomes of alpha?"),
-            Slip(alpha, "With one and the same weight, the mean counts less than the sum. By which factor?"),
+            Slip(alpha, "With the same weight, the mean counts less than the sum. By which factor?"),
         ],
-        "This is the factor between a tutorial that sums and one that averages.",
+        "This factor is the difference between a tutorial that sums and one that averages.",
     )

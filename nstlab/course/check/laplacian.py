@@ -1,4 +1,4 @@
-"""Notebook 07: its self-checks, on one window of the Matting Laplacian, its null space, and its energy."""
+"""The self-checks of notebook 07: one window of the Matting Laplacian, its null space, and its energy."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PIXELS = 9  # of a 3x3 window
 
 
 def window_block(I: Tensor, epsilon: float = 1e-7) -> Tensor:
-    """What one window adds to the Matting Laplacian: Levin, Lischinski and Weiss, 2008.
+    """The block that one window adds to the Matting Laplacian: Levin, Lischinski and Weiss, 2008.
 
         B_ij = delta_ij - 1/9 (1 + (I_i - mu)^T (Sigma + epsilon/9 Id)^-1 (I_j - mu))
 
@@ -43,7 +43,7 @@ def block(mine: Callable[[Tensor, float], Tensor]) -> Verdict:
     """Exercise 2: the block of one window.
 
     >>> block(window_block)
-    Right. Nine colors in, 81 numbers out: all of the Matting Laplacian is a sum of these.
+    Right. Nine colors in, 81 numbers out: the Matting Laplacian is the sum of such blocks.
     """
     I = torch.rand(PIXELS, 3, generator=torch.Generator().manual_seed(7), dtype=torch.float64)
     epsilon, one = 0.05, torch.eye(3, dtype=torch.float64)
@@ -59,10 +59,10 @@ def block(mine: Callable[[Tensor, float], Tensor]) -> Verdict:
         lambda: mine(I.clone(), epsilon),
         window_block(I, epsilon),
         [
-            Slip((1 + right) / PIXELS, "This is what is taken away. From which matrix is it taken?"),
-            Slip(Id + (1 + right) / PIXELS, "The sign: the second part is taken away."),
-            Slip(Id - right / PIXELS, "Inside the bracket something stands before the colors."),
-            Slip(Id - (1 + right), "Something stands in front of the bracket."),
+            Slip((1 + right) / PIXELS, "This is what is subtracted. From which matrix is it subtracted?"),
+            Slip(Id + (1 + right) / PIXELS, "The sign is wrong: the second part is subtracted."),
+            Slip(Id - right / PIXELS, "Inside the bracket a summand is missing."),
+            Slip(Id - (1 + right), "The factor in front of the bracket is missing."),
             Slip(Id - (1 + K(Sigma + epsilon * one)) / PIXELS, "Look again at what epsilon is divided by."),
             Slip(Id - (1 + K(Sigma)) / PIXELS, "Epsilon is missing: what if all nine colors are the same?"),
             Slip(
@@ -73,15 +73,13 @@ def block(mine: Callable[[Tensor, float], Tensor]) -> Verdict:
                 Id - (1 + K(PIXELS / (PIXELS - 1) * Sigma + epsilon / PIXELS * one)) / PIXELS,
                 "Your Sigma is divided by 8, as `torch.cov` does by default. Here it is divided by 9.",
             ),
-            Slip(
-                Id - (1 + K(Sigma + epsilon / PIXELS * one, I)) / PIXELS, "The colors come with their mean taken away."
-            ),
+            Slip(Id - (1 + K(Sigma + epsilon / PIXELS * one, I)) / PIXELS, "Subtract the mean from the colors first."),
             Slip(
                 Id - (1 + d @ (Sigma + epsilon / PIXELS * one) @ d.T) / PIXELS,
-                "The matrix in the middle is inverted.",
+                "The matrix in the middle must be inverted.",
             ),
         ],
-        "Nine colors in, 81 numbers out: all of the Matting Laplacian is a sum of these.",
+        "Nine colors in, 81 numbers out: the Matting Laplacian is the sum of such blocks.",
     )
 
 
@@ -97,27 +95,27 @@ def recoloring(mine: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Verdict:
     image, A = torch.rand(1, 3, 4, 5, generator=generator), torch.rand(3, 3, generator=generator)
     b = torch.tensor([0.1, 0.2, -0.3])
     offset = b[None, :, None, None]
-    mixed, turned = torch.einsum("cd,ndhw->nchw", A, image), torch.einsum("dc,ndhw->nchw", A, image)
+    mixed, transposed = torch.einsum("cd,ndhw->nchw", A, image), torch.einsum("dc,ndhw->nchw", A, image)
     return compare(
         lambda: mine(image.clone(), A, b),
         mixed + offset,
         [
             Slip(image + offset, "The matrix is not used: every new channel is a mixture of the three old ones."),
             Slip(mixed, "The offset b is missing."),
-            Slip(turned + offset, "The matrix is transposed: its rows belong to the new channels."),
-            Slip(turned, "The matrix is transposed, and the offset b is missing."),
-            Slip(mixed - offset, "The sign of the offset."),
+            Slip(transposed + offset, "The matrix is transposed: its rows belong to the new channels."),
+            Slip(transposed, "The matrix is transposed, and the offset b is missing."),
+            Slip(mixed - offset, "The sign of the offset is wrong."),
             Slip(
                 A.diagonal()[None, :, None, None] * image + offset,
                 "Each channel is only scaled. The matrix mixes the channels, too.",
             ),
         ],
-        "Such a change costs nothing, whatever A and b are.",
+        "Such a change has no cost, whatever A and b are.",
     )
 
 
 def regression_energy(mine: Callable[[Tensor, Tensor, float], Tensor]) -> Verdict:
-    """Exercise 3: equation 5 without a matrix, by a small regression in every window.
+    """Exercise 3: equation 5 without a matrix, from a small regression in every window.
 
         L_m = sum_windows min_{a, b}  sum_i (x_i - a^T I_i - b)^2 + epsilon |a|^2
 
@@ -130,28 +128,30 @@ def regression_energy(mine: Callable[[Tensor, Tensor, float], Tensor]) -> Verdic
     epsilon = 0.02
 
     def fit(epsilon: float, intercept: bool = True) -> tuple[Tensor, Tensor]:
-        """Sums over the windows of the squared residuals and of |a|^2."""
+        """The sums over all windows of the squared residuals and of |a|^2."""
         I, y = windows(image), windows(x)
         if intercept:
             I, y = I - I.mean(1, keepdim=True), y - y.mean(1, keepdim=True)
         a = torch.linalg.solve(I.mT @ I + epsilon * torch.eye(3, dtype=torch.float64), I.mT @ y)
         return (y - I @ a).square().sum(), a.square().sum()
 
-    rest, size = fit(epsilon)
+    residuals, length = fit(epsilon)
     through_zero = fit(epsilon, intercept=False)
     count = len(windows(x))
     return compare(
         lambda: mine(image.clone(), x.clone(), epsilon),
-        rest + epsilon * size,
+        residuals + epsilon * length,
         [
-            Slip(rest, "The residuals are right. What does a large a cost?"),
-            Slip(rest + epsilon / PIXELS * size, "In this form epsilon is not divided by 9."),
-            Slip(fit(epsilon * PIXELS)[0] + epsilon * size, "The a that you fit does not belong to this epsilon."),
+            Slip(residuals, "The residuals are right. What does a large a cost?"),
+            Slip(residuals + epsilon / PIXELS * length, "In this form epsilon is not divided by 9."),
+            Slip(fit(epsilon * PIXELS)[0] + epsilon * length, "Your a is that of another epsilon."),
             Slip(fit(0.0)[0], "This is plain least squares: epsilon is not in it at all."),
             Slip(fit(0.0)[0] + epsilon * fit(0.0)[1], "Your a is that of plain least squares: epsilon changes a, too."),
             Slip(through_zero[0] + epsilon * through_zero[1], "The fit goes through zero: b is missing."),
-            Slip((rest + epsilon * size) / count, "This is the mean over the windows. The equation has their sum."),
-            Slip((rest + epsilon * size) / PIXELS, "The pixels of a window are summed, not averaged."),
+            Slip(
+                (residuals + epsilon * length) / count, "This is the mean over the windows. The equation has their sum."
+            ),
+            Slip((residuals + epsilon * length) / PIXELS, "The pixels of a window are summed, not averaged."),
         ],
-        "Every window asks: how well can you be explained by my colors? This is all that equation 5 says.",
+        "Equation 5 measures how far x is, in every window, from an affine function of the colors.",
     )

@@ -1,4 +1,4 @@
-"""Notebook 04: its self-checks, on equations 2 and 3 and the derivative of equation 3."""
+"""The self-checks of notebook 04: equations 2 and 3, and the derivative of equation 3."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nstlab.losses import mean_gram_matrix
 
 
 def examples() -> tuple[Tensor, Tensor]:
-    """Responses F of a pastiche, (1, 3, 4, 5), and S of a style image of another size, (1, 3, 6, 7), some silent.
+    """Responses F to a pastiche, (1, 3, 4, 5), and S to a style image of another size, (1, 3, 6, 7); some are zero.
 
     >>> F, S = examples()
     >>> F.shape, S.shape, bool((F == 0).any())
@@ -36,7 +36,7 @@ def gram_matrix(mine: Callable[[Tensor], Tensor]) -> Verdict:
     True
     """
     one, _ = examples()
-    F = torch.cat([one, 2 * one.flip(3)])  # a batch of two, so that nobody mixes them unseen
+    F = torch.cat([one, 2 * one.flip(3)])  # a batch of two, to find answers that mix the images of a batch
     right, M = right_gram_matrix(F), F.shape[2] * F.shape[3]
     rows = F.flatten(2)
     return compare(
@@ -45,30 +45,28 @@ def gram_matrix(mine: Callable[[Tensor], Tensor]) -> Verdict:
         [
             Slip(
                 rows.transpose(1, 2) @ rows,
-                "This is the transposed product: places with places. Over which index does the sum run?",
+                "This is the transposed product, of places with places. Over which index does the sum run?",
             ),
-            Slip(right / M, "This is divided by M. Equation 2 divides by nothing, that comes later."),
-            Slip(right / (3 * M), "This is divided by N M. Equation 2 divides by nothing, that comes later."),
-            Slip(right[0], "Right numbers; keep the first axis, one matrix for each image of the batch."),
-            Slip(right.sum(0), "The images of the batch are added up. Each has a matrix of its own."),
-            Slip(right.sum(0, keepdim=True), "The images of the batch are added up. Each has a matrix of its own."),
-            Slip(rows.square().sum(2), "This is the diagonal. Each filter also meets all the others."),
+            Slip(right / M, "This is divided by M. Equation 2 does not divide; equation 3 does."),
+            Slip(right / (3 * M), "This is divided by N M. Equation 2 does not divide; equation 3 does."),
+            Slip(right[0], "The numbers are right. Keep the first axis: one matrix for each image of the batch."),
+            Slip(right.sum(0), "The images of the batch are added up. Each needs its own matrix."),
+            Slip(right.sum(0, keepdim=True), "The images of the batch are added up. Each needs its own matrix."),
+            Slip(rows.square().sum(2), "This is the diagonal. The matrix also has the products of different filters."),
             Slip(
                 (rows - rows.mean(2, keepdim=True)) @ (rows - rows.mean(2, keepdim=True)).transpose(1, 2),
                 "You subtract the means first: that is a covariance. Equation 2 takes the responses as they are.",
             ),
-            Slip(
-                F @ F.transpose(2, 3), "This works map by map. Make one row of each map first: i counts maps, j places."
-            ),
+            Slip(F @ F.transpose(2, 3), "This works map by map. Make each map a row first: i counts maps, j places."),
         ],
-        "Who responds together with whom, and no word of where.",
+        "It says which filters respond together, not where.",
     )
 
 
 def shuffled(mine: Callable[[Tensor, Tensor], Tensor]) -> Verdict:
     """Exercise 2: all maps with their places in another order, the same for each map.
 
-    `order` holds the M places, each once: the new place j gets what stood at order[j].
+    order: a permutation of the M places; place j gets the value from place order[j].
 
     >>> shuffled(lambda F, order: F.flatten(2)[:, :, order].view_as(F)).passed
     True
@@ -83,11 +81,11 @@ def shuffled(mine: Callable[[Tensor, Tensor], Tensor]) -> Verdict:
         rows[:, :, order].view_as(F),
         [
             Slip(F, "Nothing has moved."),
-            Slip(back.view_as(F), "You sent place j to order[j]. It is to get what stood at order[j]."),
-            Slip(rows[:, :, order], "Well shuffled. Give it back in the shape of F, (1, N, h, w)."),
-            Slip(F.flatten()[order.repeat(3)].view_as(F), "Every map shows the places of the first one now."),
+            Slip(back.view_as(F), "You sent place j to order[j]. It should get the value from place order[j]."),
+            Slip(rows[:, :, order], "The order is right. Return it in the shape of F, (1, N, h, w)."),
+            Slip(F.flatten()[order.repeat(3)].view_as(F), "Every map has the values of the first one now."),
         ],
-        "Places in another order, and each filter still stands beside the others.",
+        "The places have another order, and at each place the filters still belong together.",
     )
 
 
@@ -104,29 +102,29 @@ def layer_style_loss(mine: Callable[[Tensor, Tensor], Tensor]) -> Verdict:
     N, M, M_A = 3, 20, 42
     right = right_layer_style_loss(G / M, A / M_A)
 
-    def sum_of_squares(by: float, style_by: float) -> Tensor:
-        return (G / by - A / style_by).square().sum()
+    def sum_of_squares(divisor: float, style_divisor: float) -> Tensor:
+        return (G / divisor - A / style_divisor).square().sum()
 
-    own = "Both Gram matrices are divided by one and the same M, the {}'s. Each is to be divided by its own image's."
+    same_M = "Both Gram matrices are divided by the same M, the {}'s. Divide each by the M of its own image."
     tutorial = sum_of_squares(N * M, N * M_A) / N**2
     return compare(
         lambda: mine(F, S),
         right,
         [
-            Slip(4 * right, "Four times too large: look again at the fraction in front."),
-            Slip(2 * right, "Twice too large: look again at the fraction in front."),
-            Slip(sum_of_squares(1, 1), "There is no normalization: what does the fraction in front say?"),
+            Slip(4 * right, "Too large by a factor of 4: look again at the fraction in front."),
+            Slip(2 * right, "Too large by a factor of 2: look again at the fraction in front."),
+            Slip(sum_of_squares(1, 1), "The normalization is missing: what is in the fraction in front?"),
             Slip(sum_of_squares(1, 1) / 4, "N and M are missing in the fraction in front."),
             Slip(sum_of_squares(1, 1) / (4 * N**2), "M is missing: a large picture has a large Gram matrix."),
             Slip(sum_of_squares(M, M_A), "M is there. The 4 and the N of the fraction in front are missing."),
             Slip(sum_of_squares(M, M_A) / 4, "N is missing in the fraction in front."),
             Slip(sum_of_squares(M, M_A) / (4 * N), "N must be squared."),
-            Slip(sum_of_squares(M, M) / (4 * N**2), own.format("pastiche")),
-            Slip(sum_of_squares(M_A, M_A) / (4 * N**2), own.format("style image")),
+            Slip(sum_of_squares(M, M) / (4 * N**2), same_M.format("pastiche")),
+            Slip(sum_of_squares(M_A, M_A) / (4 * N**2), same_M.format("style image")),
             Slip(sum_of_squares(M_A, M) / (4 * N**2), "Each Gram matrix is divided by the other image's M."),
-            Slip(sum_of_squares(M**2, M_A**2) / (4 * N**2), "One M too many: G / M comes under a square, too."),
+            Slip(sum_of_squares(M**2, M_A**2) / (4 * N**2), "One M too many: G / M is squared, too."),
             Slip(sum_of_squares(M**0.5, M_A**0.5) / (4 * N**2), "M must be squared, as N is."),
-            Slip(tutorial, "So do many tutorials: a mean of squares over G / (N M). Equation 3 divides otherwise."),
+            Slip(tutorial, "Many tutorials take this mean of squares, with G / (N M). Equation 3 divides differently."),
             Slip((G / M - A / M_A).abs().sum() / (4 * N**2), "These are absolute differences: where is the square?"),
         ],
         "Equation 3 for one layer, and for images of any size.",
@@ -134,9 +132,9 @@ def layer_style_loss(mine: Callable[[Tensor, Tensor], Tensor]) -> Verdict:
 
 
 def style_gradient(mine: Callable[[Tensor, Tensor], Tensor]) -> Verdict:
-    """Exercise 4: the derivative of the style term of one layer, with the ReLU that F came out of.
+    """Exercise 4: the derivative of the style term of one layer and of the ReLU before it.
 
-        dE_l/dF_ij = 1/(N_l^2 M_l) ((G/M_l - A) F)_ij  where F_ij > 0,  else 0
+        dE_l/dF_ij = 1/(N_l^2 M_l) ((G/M_l - A) F)_ij  if F_ij > 0,  else 0
 
     F: (1, N, h, w); A: the style image's Gram matrix per place, (1, N, N).
 
@@ -148,28 +146,28 @@ def style_gradient(mine: Callable[[Tensor, Tensor], Tensor]) -> Verdict:
     difference = mean_gram_matrix(F) - A
     unmasked = (difference @ F.flatten(2)).view_as(F) / (N**2 * M)
     right = unmasked * (F > 0)
-    untouched = ((right_gram_matrix(F) - A) @ F.flatten(2)).view_as(F) / (N**2 * M) * (F > 0)
-    turned = (F.flatten(2).transpose(1, 2) @ difference) / (N**2 * M)
-    shape_hint = "Right so far, but places stand in the rows and filters in the columns: turn it before you reshape it."
+    undivided = ((right_gram_matrix(F) - A) @ F.flatten(2)).view_as(F) / (N**2 * M) * (F > 0)
+    transposed = (F.flatten(2).transpose(1, 2) @ difference) / (N**2 * M)
+    shape_hint = "Right so far, but its rows are places and its columns filters: transpose it before you reshape it."
     return compare(
         lambda: mine(F, A),
         right,
         [
             Slip(unmasked, "This is the first case, everywhere. What about the responses that the ReLU has set to 0?"),
-            Slip(-right, "The sign is turned round: which of G and A is the pastiche's?"),
-            Slip(-unmasked, "The sign is turned round, and the second case, F = 0, is missing."),
-            Slip(right / 4, "Four times too small: the square gives a 2, and F stands in G twice."),
-            Slip(right / 2, "Half of it: F stands in G twice, and the square gives a 2 as well."),
+            Slip(-right, "The sign is wrong: which of G and A is the pastiche's?"),
+            Slip(-unmasked, "The sign is wrong, and the second case, F = 0, is missing."),
+            Slip(right / 4, "Too small by a factor of 4: the square gives a 2, and F is in G twice."),
+            Slip(right / 2, "Too small by a factor of 2: F is in G twice, and the square gives a 2, too."),
             Slip(right * M, "One M is missing: G was divided by M, and so is its derivative."),
-            Slip(right / M, "One M too many: A is a Gram matrix per place already, and so must G be."),
-            Slip(untouched, "You compare a Gram matrix with one per place: G has still to be divided by its M."),
+            Slip(right / M, "One M too many: A is a Gram matrix per place, and G must be one, too."),
+            Slip(undivided, "You compare a Gram matrix with one per place: G must still be divided by its M."),
             Slip(right * N**2, "N is missing in the fraction in front."),
             Slip(right * N, "N must be squared."),
-            Slip(turned, shape_hint),
-            Slip(turned.reshape(F.shape), shape_hint),
-            Slip(turned.reshape(F.shape) * (F > 0), shape_hint),
-            Slip(right.flatten(2), "The numbers are right. Give them back in the shape of F, (1, N, h, w)."),
-            Slip(unmasked.flatten(2), "Give it back in the shape of F, (1, N, h, w), and mind the second case, F = 0."),
+            Slip(transposed, shape_hint),
+            Slip(transposed.reshape(F.shape), shape_hint),
+            Slip(transposed.reshape(F.shape) * (F > 0), shape_hint),
+            Slip(right.flatten(2), "The numbers are right. Return them in the shape of F, (1, N, h, w)."),
+            Slip(unmasked.flatten(2), "Return it in the shape of F, (1, N, h, w), and add the second case, F = 0."),
         ],
-        "Two small matrices and a mask, and no autograd.",
+        "Two small matrix products and a mask, without autograd.",
     )

@@ -1,4 +1,4 @@
-"""Notebook 05: its self-checks, on equation 4, its weights, and a term of one's own."""
+"""The self-checks of notebook 05: equation 4, its weights, and a term of the learner's own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nstlab.transfer import stylize
 from nstlab.vgg import VGG
 
 TotalLoss = Callable[[Tensor, VGG, Tensor, Mapping[str, Tensor], float, float], Tensor]
-ALPHA, BETA = 0.01, 30.0  # with these every slip below changes the total by more than the tolerance
+ALPHA, BETA = 0.01, 30.0  # with these, every slip changes the total by more than the tolerance
 BALANCE = (0.4, 0.6)  # the relative content loss that exercise 3 asks for
 
 
@@ -23,7 +23,7 @@ BALANCE = (0.4, 0.6)  # the relative content loss that exercise 3 asks for
 def example() -> tuple[Tensor, VGG, Tensor, dict[str, Tensor]]:
     """A small image, the network, P of a second image, and A: 1.2 times the Gram matrices per place of a third.
 
-    The filters are random, so that all layers are equally loud and no mistake in one hides behind the others.
+    The filters are random, so that all layers have losses of the same size and a mistake in any of them shows.
 
     >>> image, vgg, P, A = example()
     >>> image.shape, P.shape, list(A) == list(STYLE_LAYERS)
@@ -42,7 +42,7 @@ def total_loss(mine: TotalLoss) -> Verdict:
         L = alpha 1/2 sum_ij (F_ij - P_ij)^2 + beta sum_l w_l E_l
 
     >>> total_loss(lambda image, vgg, P, A, alpha, beta: None)
-    Not yet. It gives nothing back: end the function with `return`.
+    Not yet. It returns nothing: end the function with `return`.
     """
     image, vgg, P, A = example()
     pixels = image.clone().requires_grad_()
@@ -53,47 +53,47 @@ def total_loss(mine: TotalLoss) -> Verdict:
     slips = [
         Slip(ALPHA * C, "This is the content term alone: equation 4 has a second one."),
         Slip(BETA * S, "This is the style term alone: equation 4 has a second one."),
-        Slip(C + S, "Both terms are there, but they are not weighed yet."),
-        Slip(BETA * C + ALPHA * S, "The weights have changed places: which of the two weighs the content?"),
-        Slip(ALPHA * C + BETA * 5 * S, "Each of the five style layers counts in full: what are the w_l of [1]?"),
-        Slip(ALPHA * C / P.numel() + BETA * S, "The content term is a mean here. Equation 1 as printed is a sum."),
+        Slip(C + S, "Both terms are there, but they are not weighted."),
+        Slip(BETA * C + ALPHA * S, "The weights are swapped: which of the two is the content's?"),
+        Slip(ALPHA * C + BETA * 5 * S, "Each of the five style layers has weight 1: what are the w_l of [1]?"),
+        Slip(ALPHA * C / P.numel() + BETA * S, "Your content term is a mean. Equation 1 as printed is a sum."),
         Slip(
             ALPHA * 2 * C + BETA * S,
-            "The content term is twice too large: see what stands in front of the sum in equation 1.",
+            "The content term is too large by a factor of 2: see the factor in front of the sum in equation 1.",
         ),
         Slip(
             ALPHA * C + BETA * undivided.mean(),
-            "A holds Gram matrices per place: bring those of the image to that form.",
+            "A holds Gram matrices per place: those of the image must be of the same kind.",
         ),
         Slip(
             ALPHA * C + BETA * E[STYLE_LAYERS[-1]] / 5,
-            "One style layer arrives in the sum: the loop overwrites the others.",
+            "Only one style layer is in the sum: the loop overwrites the others.",
         ),
     ]
     verdict = compare(lambda: mine(image, vgg, P, A, ALPHA, BETA), ALPHA * C + BETA * S, slips)
     if not verdict.passed:
         return verdict
     by_content, by_style = (torch.autograd.grad(term, pixels, retain_graph=True)[0] for term in (ALPHA * C, BETA * S))
-    uphill = (by_content + by_style).sign()
+    direction = (by_content + by_style).sign()
 
     def slope() -> Tensor | bool:
-        """Of the total, along the direction in which every pixel raises it."""
+        """The derivative of the total along `direction`, in which every pixel raises it; False without a gradient."""
         total = mine(pixels, vgg, P, A, ALPHA, BETA)
         if not getattr(total, "requires_grad", False):
             return False
-        return (torch.autograd.grad(total, pixels)[0] * uphill).sum()
+        return (torch.autograd.grad(total, pixels)[0] * direction).sum()
 
     return compare(
         slope,
-        ((by_content + by_style) * uphill).sum(),
+        ((by_content + by_style) * direction).sum(),
         [
-            Slip(False, "The number is right, but no gradient flows back to the pixels: keep it a tensor all the way."),
+            Slip(False, "The number is right, but no gradient flows back to the pixels: use tensors all the way."),
             Slip(
-                (by_content * uphill).sum(),
+                (by_content * direction).sum(),
                 "The number is right, but the style term has no gradient: keep it a tensor.",
             ),
             Slip(
-                (by_style * uphill).sum(),
+                (by_style * direction).sum(),
                 "The number is right, but the content term has no gradient: keep it a tensor.",
             ),
         ],
@@ -102,34 +102,37 @@ def total_loss(mine: TotalLoss) -> Verdict:
 
 
 def alpha_of(mine: Callable[[float, Tensor], float]) -> Verdict:
-    """Exercise 2: the alpha of equation 4 as printed that a relative content weight stands for.
+    """Exercise 2: the alpha of equation 4 as printed that is equivalent to a relative content weight.
 
         alpha = content_weight / L_content(0, P) = 2 content_weight / sum_ij P_ij^2
 
     >>> alpha_of(lambda content_weight, P: content_weight / content_loss(torch.zeros_like(P), P))
-    Right. With this alpha the content loss as printed counts content_weight when nothing of P is left.
+    Right. With this alpha, alpha L_content is content_weight if every response is 0.
     """
     P, weight = 100 * torch.rand(1, 512, 4, 6, generator=torch.Generator().manual_seed(7)), 0.05
     squares = P.square().sum().item()
     slips = [
-        Slip(weight * squares / 2, "The other way round: is a loss as printed larger than one in units, or smaller?"),
-        Slip(weight / squares, "Equation 1 has a half in front of the sum: the unit has it, too."),
-        Slip(weight / P.numel(), "That makes a mean of the sum. The unit is the loss of a picture without responses."),
+        Slip(
+            weight * squares / 2,
+            "The other way round: is the loss as printed larger or smaller than the relative one?",
+        ),
+        Slip(weight / squares, "Equation 1 has a half in front of the sum, and so has its unit."),
+        Slip(weight / P.numel(), "That makes a mean of the sum. The unit is the loss if every response is 0."),
         Slip(2 * weight * P.numel() / squares, "The unit is a sum over all responses, as equation 1 is, not a mean."),
-        Slip(weight / (P.sum().item() / 2), "The unit has the *squares* of the responses in its sum."),
+        Slip(weight / (P.sum().item() / 2), "The unit is a sum of the *squares* of the responses."),
         Slip(weight / squares**0.5, "No root: the loss is the square of a distance."),
-        Slip(2 / squares, "This is alpha for a content_weight of 1: multiply by the weight that came."),
+        Slip(2 / squares, "This is alpha for a content_weight of 1: multiply it by content_weight."),
     ]
     return compare(
         lambda: mine(weight, P),
         2 * weight / squares,
         slips,
-        "With this alpha the content loss as printed counts content_weight when nothing of P is left.",
+        "With this alpha, alpha L_content is content_weight if every response is 0.",
     )
 
 
 def balance(content_weight: float | None) -> Verdict:
-    """Exercise 3: a content_weight with which a run of its own ends with a relative content loss of 0.4 to 0.6.
+    """Exercise 3: a content_weight with which a short run ends with a relative content loss of 0.4 to 0.6.
 
     >>> balance(None)
     Not yet. It is still yours to choose.
@@ -138,7 +141,7 @@ def balance(content_weight: float | None) -> Verdict:
         return Verdict(False, "It is still yours to choose.")
     try:
         result = stylize("red_panda", "great_wave", size=64, steps=20, content_weight=content_weight, device="cpu")
-    except Exception as error:  # whatever a learner may have put there
+    except Exception as error:  # the learner may have set any value
         return Verdict(False, f"The run stops with {type(error).__name__}: {error}")
     left = result.history[-1].losses["content"]
     low, high = BALANCE
@@ -146,17 +149,17 @@ def balance(content_weight: float | None) -> Verdict:
     if low <= left <= high:
         return Verdict(True, f"{ends}: about half of the content is there.")
     if left > high:
-        return Verdict(False, f"{ends}: most of the content is gone. It should have more of a say.")
-    return Verdict(False, f"{ends}: most of the content is there. The style should have more of a say.")
+        return Verdict(False, f"{ends}: most of the content is lost. It should have more weight.")
+    return Verdict(False, f"{ends}: most of the content is there. The style should have more weight.")
 
 
 def roughness(mine: Callable[[Tensor], Tensor]) -> Verdict:
-    """Exercise 4: how much neighboring pixels differ.
+    """Exercise 4: the sum of the squared differences of neighboring pixels.
 
         R(x) = sum (x_{i+1,j} - x_ij)^2 + sum (x_{i,j+1} - x_ij)^2
 
     >>> roughness(lambda x: x.diff(dim=2).square().sum() + x.diff(dim=3).square().sum())
-    Right. It is zero for a plain picture, and every speck costs something.
+    Right. It is zero for an image of one color, and every speck increases it.
     """
     x = torch.rand(1, 3, 5, 7, generator=torch.Generator().manual_seed(6))
     down, across = x.diff(dim=2), x.diff(dim=3)
@@ -174,7 +177,7 @@ def roughness(mine: Callable[[Tensor], Tensor]) -> Verdict:
         ),
         Slip(down.square().mean() + across.square().mean(), "These are means: the equation has sums."),
         Slip(around, "The last row is compared with the first one: the picture has no neighbors beyond its border."),
-        Slip(right / 2, "Half of it: the equation has no factor in front."),
-        Slip(2 * right, "Every pair is counted twice: once is enough."),
+        Slip(right / 2, "Too small by a factor of 2: the equation has no factor in front."),
+        Slip(2 * right, "Too large by a factor of 2: count every pair once."),
     ]
-    return compare(lambda: mine(x), right, slips, "It is zero for a plain picture, and every speck costs something.")
+    return compare(lambda: mine(x), right, slips, "It is zero for an image of one color, and every speck increases it.")

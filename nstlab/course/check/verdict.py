@@ -1,4 +1,4 @@
-"""What a self-check answers, and how it comes to it: by comparing with the right answer, then with the likely slips."""
+"""The answer of a self-check: it compares a learner's result with the right one, then with those of likely mistakes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 
 @dataclass(frozen=True)
 class Verdict:
-    """The answer to an exercise: passed or not, and a sentence to the learner.
+    """The answer of a self-check: whether the exercise is solved, and a sentence to the learner.
 
     >>> Verdict(False, "Try again.")
     Not yet. Try again.
@@ -26,19 +26,21 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Slip:
-    """A likely mistake: what one would get by it, and the hint that names the mistake without giving the answer."""
+    """A likely mistake: its result, and a hint that names the mistake without giving the answer."""
 
     wrong: Any
     hint: str
 
 
 def compare(answer: Callable[[], Any], right: Any, slips: Sequence[Slip], praise: str = "") -> Verdict:
-    """Hold what `answer()` gives against the right value, then against each slip; tensors and numbers to 1e-4 relative.
+    """Compare the result of `answer()` with the right one, then with that of each slip.
+
+    Numbers and tensors are equal up to a relative difference of 1e-4. An exception becomes a message.
 
     >>> compare(lambda: 3.0, 6.0, [Slip(3.0, "Something is missing: a factor.")])
     Not yet. Something is missing: a factor.
     >>> compare(lambda: None, 6.0, [])
-    Not yet. It gives nothing back: end the function with `return`.
+    Not yet. It returns nothing: end the function with `return`.
     """
     try:
         mine = answer()
@@ -47,20 +49,20 @@ def compare(answer: Callable[[], Any], right: Any, slips: Sequence[Slip], praise
     except Exception as error:
         return Verdict(False, f"It stops with {type(error).__name__}: {error}")
     if mine is None:
-        return Verdict(False, "It gives nothing back: end the function with `return`.")
+        return Verdict(False, "It returns nothing: end the function with `return`.")
     if equal(mine, right):
         return Verdict(True, praise)
     for slip in slips:
         if equal(mine, slip.wrong):
             return Verdict(False, slip.hint)
-    wanted, came = shape(right), shape(mine)
-    if wanted != came:
-        return Verdict(False, f"It gives the shape {came}; the shape {wanted} is expected.")
+    expected, found = shape(right), shape(mine)
+    if expected != found:
+        return Verdict(False, f"It returns the shape {found}; the shape {expected} is expected.")
     return Verdict(False, "The shape is right, the values are not: compare with the equation, term by term.")
 
 
 def equal(mine: Any, right: Any) -> bool:
-    """Whether two numbers, tensors or plain objects are the same; numbers and tensors to 1e-4 relative."""
+    """Whether two numbers, tensors or plain objects are equal; numbers and tensors to a relative 1e-4."""
     try:
         if isinstance(right, (bool, str, list, tuple, dict)):
             return bool(mine == right)
@@ -71,5 +73,5 @@ def equal(mine: Any, right: Any) -> bool:
 
 
 def shape(value: Any) -> tuple[int, ...]:
-    """The shape of a tensor, an array or a number."""
+    """The shape of a tensor, an array or a number, () for any other object."""
     return tuple(getattr(value, "shape", ()))

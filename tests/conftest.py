@@ -1,0 +1,26 @@
+"""What several tests need: the default network, and an image that is interrupted when it is used."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from nstlab.vgg import VGG
+
+
+@pytest.fixture(scope="session")
+def vgg() -> VGG:
+    """The papers' network with default settings; no test may change it."""
+    return VGG()
+
+
+class Interrupting(Tensor):
+    """A tensor whose every use is interrupted, as if somebody pressed Ctrl-C."""
+
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None):
+        raise KeyboardInterrupt
+
+
+@pytest.fixture
+def interrupting() -> Tensor:
+    return torch.zeros(0).as_subclass(Interrupting)

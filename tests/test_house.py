@@ -1,0 +1,80 @@
+"""The layout: few pages on top, each short, each importing only what stands before it; rooms with one door."""
+
+import ast
+import importlib
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import nstlab
+
+ROOT = Path(nstlab.__file__).parent
+STORY = [
+    "images", "vgg", "textbook", "losses", "laplacian", "terms", "objective",
+    "optimizers", "coarse_to_fine", "runs", "transfer", "photorealism",
+]  # fmt: skip
+BELOW = {"files", "numerics"}  # what the story stands on
+LEAVES = {"notebook", "course"}  # what only looks on
+
+
+def imported(path: Path) -> set[str]:
+    """The parts of nstlab that a file imports when it is imported itself: pages, and the names of rooms."""
+    tree = ast.parse(path.read_text())
+    found = [node.module for node in tree.body if isinstance(node, ast.ImportFrom) and node.module]
+    found += [alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names]
+    return {name.split(".")[1] for name in found if name.startswith("nstlab.")}
+
+
+def test_the_top_level_is_the_story_and_two_doors():
+    assert {path.stem for path in ROOT.glob("*.py")} == {*STORY, "__init__", "__main__"}
+
+
+@pytest.mark.parametrize("page", STORY)
+def test_a_page_is_short_and_imports_only_pages_before_it(page):
+    path = ROOT / f"{page}.py"
+    assert len(path.read_text().splitlines()) <= 200
+    assert imported(path) <= {*STORY[: STORY.index(page)], *BELOW}
+
+
+@pytest.mark.parametrize("room", ["files", "numerics", "engine", "course", "notebook"])
+def test_a_room_imports_only_what_it_may(room):
+    allowed = {"files": {"files"}, "numerics": {"numerics"}}.get(room, {room, *STORY, *BELOW})
+    for path in (ROOT / room).rglob("*.py"):
+        assert imported(path) <= allowed, path
+
+
+def test_the_engine_is_imported_in_one_place_only():
+    importers = [
+        path.relative_to(ROOT).as_posix()
+        for path in ROOT.rglob("*.py")
+        if re.search(r"(from|import) nstlab\.engine", path.read_text()) and path.parent.name != "engine"
+    ]
+    assert importers == ["objective.py"]
+
+
+def test_the_core_works_without_jupyter_and_matplotlib():
+    code = """
+import sys
+for name in ("ipywidgets", "IPython", "matplotlib"):
+    sys.modules[name] = None
+import nstlab
+print(len(nstlab.stylize("horses", "great_wave", size=64, steps=1).history))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "2\n"
+
+
+@pytest.mark.parametrize("module", ["nstlab", "nstlab.notebook", "nstlab.course"])
+def test_every_public_name_is_there_and_the_top_level_shows_no_other(module):
+    door = importlib.import_module(module)
+    assert all(getattr(door, name) is not None for name in door.__all__)
+    with pytest.raises(AttributeError, match="no_such_name"):
+        door.no_such_name  # noqa: B018
+    assert dir(nstlab) == sorted(nstlab.__all__)
+
+
+def test_types_are_published():
+    assert (ROOT / "py.typed").exists()
