@@ -12,18 +12,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nstlab.coarse_to_fine import pyramid
-from nstlab.images import ImageError, load_image, resize, samples, save_image, to_pil
+from nstlab.images import ImageError, ImageSource, load_image, resize, samples, save_image, to_pil
 from nstlab.laplacian import MattingLaplacian
 from nstlab.losses import content_loss, equal_weights, gram_matrix, layer_style_loss, mean_gram_matrix, style_loss
 from nstlab.numerics.devices import default_device
 from nstlab.objective import Objective, targets
 from nstlab.optimizers import Descent
 from nstlab.photorealism import descent_run, photorealize, photorealize_run
-from nstlab.runs import DivergenceError, Result, Run, optimize
+from nstlab.runs import DivergenceError, Record, Result, Run, Step, optimize
 from nstlab.terms import ContentTerm, PhotorealismTerm, StyleTerm, Term, relative_weights
-from nstlab.textbook import CONTENT_LAYER, STYLE_LAYERS
 from nstlab.transfer import style_transfer_objective, stylize, stylize_run
-from nstlab.vgg import VGG, mean_responses
+from nstlab.vgg import CONTENT_LAYER, STYLE_LAYERS, VGG, mean_responses
 
 if TYPE_CHECKING:
     from nstlab.course import profile
@@ -37,11 +36,14 @@ __all__ = [
     "Descent",
     "DivergenceError",
     "ImageError",
+    "ImageSource",
     "MattingLaplacian",
     "Objective",
     "PhotorealismTerm",
+    "Record",
     "Result",
     "Run",
+    "Step",
     "StyleTerm",
     "Term",
     "compare",

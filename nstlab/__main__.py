@@ -14,19 +14,29 @@ from typing import NoReturn
 from torch import Tensor
 from tqdm import tqdm
 
+from nstlab import (
+    VGG,
+    ContentTerm,
+    DivergenceError,
+    Objective,
+    Record,
+    Run,
+    Step,
+    StyleTerm,
+    load_image,
+    photorealize_run,
+    samples,
+    save_image,
+    style_transfer_objective,
+    stylize_run,
+)
 from nstlab.coarse_to_fine import NAMED_STARTS, OPTIMIZERS
-from nstlab.files.architecture import CONVOLUTIONS
-from nstlab.files.filter_files import WeightsError
-from nstlab.images import WRITERS, ImageError, load_image, samples, save_image
-from nstlab.losses import equal_weights
+from nstlab.images import WRITERS
 from nstlab.notebook.figures import figure_formats, plot_losses, save_figure, save_losses
-from nstlab.objective import Objective, engine, targets
-from nstlab.photorealism import STEPS, WEIGHT, photorealize_run
-from nstlab.runs import DivergenceError, Record, Run, Step
-from nstlab.terms import relative_weights
-from nstlab.textbook import CONTENT_LAYER, STYLE_LAYERS
-from nstlab.transfer import CONTENT_WEIGHT, stylize_run
-from nstlab.vgg import POOLINGS, VGG
+from nstlab.objective import engine
+from nstlab.photorealism import STEPS, WEIGHT
+from nstlab.transfer import CONTENT_WEIGHT
+from nstlab.vgg import NETWORKS, POOLINGS
 
 INPUTS = ("content", "style", "pastiche", "start", "weights")  # options that may be a file's path
 
@@ -69,7 +79,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add("--photorealism-weight", type=float, default=0.0, help="weight of the mean of equation 5 (%(default)g)")
     add("--exact", action="store_true", help="take the weights as alpha and beta of equation 4 as printed")
-    add("--network", choices=CONVOLUTIONS, default="vgg19", help="(%(default)s)")
+    add("--network", choices=NETWORKS, default="vgg19", help="(%(default)s)")
     add("--weights", metavar="PATH", help="a local file of the network's filters, .pth or .safetensors")
     add("--pooling", choices=POOLINGS, default="avg", help="(%(default)s)")
     add("--precision", default="auto", help="of the network: float32, bfloat16, float16 or auto (%(default)s)")
@@ -208,11 +218,12 @@ def description(objective: Objective) -> str:
 def factors(objective: Objective) -> str:
     """What a content_weight of 1 and a style_weight of 1 are as alpha and beta of equation 4 as printed."""
     assert objective.vgg is not None
-    images = (objective.images["content"], objective.images["style"])
-    w_l = equal_weights(STYLE_LAYERS)
-    alpha, w = relative_weights(*targets(objective.vgg, *images, CONTENT_LAYER, STYLE_LAYERS, objective.tile), w_l)
-    of_style = ", ".join(f"{layer} {w[layer] / w_l[layer]:.3g}" for layer in w)
-    return f"in relative units, content_weight 1 is alpha = {alpha:.3g}; style_weight 1 is beta by layer = {of_style}"
+    relative = style_transfer_objective(objective.vgg, objective.images["content"], objective.images["style"])
+    content, style = relative.terms["content"], relative.terms["style"]
+    assert isinstance(content, ContentTerm) and isinstance(style, StyleTerm)
+    of_style = ", ".join(f"{layer} {len(style.w) * w:.3g}" for layer, w in style.w.items())
+    units = f"content_weight 1 is alpha = {content.alpha:.3g}; style_weight 1 is beta by layer = {of_style}"
+    return f"in relative units, {units}"
 
 
 def carry_out(options: argparse.Namespace, watch: Callable[[tqdm, Step], None]) -> int:
@@ -275,7 +286,7 @@ def main(arguments: Sequence[str] | None = None, watch: Callable[[tqdm, Step], N
             print("\n".join(map(str, samples())))
             return 0
         return carry_out(options, watch)
-    except (ImageError, WeightsError, ValueError, OSError) as error:
+    except (ValueError, OSError) as error:  # ImageError and WeightsError are ValueErrors
         print(f"nstlab: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -13,10 +13,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from nstlab.vgg import VGG
-
-CONTENT_LAYER = "conv4_2"
-STYLE_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
+from nstlab.vgg import CONTENT_LAYER, STYLE_LAYERS, VGG
 
 
 def content_loss(F: Tensor, P: Tensor) -> Tensor:

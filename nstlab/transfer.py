@@ -16,8 +16,7 @@ from nstlab.numerics.devices import checked_device, default_device
 from nstlab.objective import Objective, targets
 from nstlab.runs import Result, Run, Step, optimize
 from nstlab.terms import ContentTerm, Loss, PhotorealismTerm, StyleTerm, check_weights, relative_weights
-from nstlab.textbook import CONTENT_LAYER, STYLE_LAYERS
-from nstlab.vgg import VGG
+from nstlab.vgg import CONTENT_LAYER, STYLE_LAYERS, VGG
 
 CONTENT_WEIGHT = 0.04  # relative; found by looking at pastiches of several pairs, networks and sizes
 SMALL_CONTENT_LAYER = "conv3_1"  # where small sizes compare content: nearer to the pixels, so a step changes more

@@ -21,8 +21,10 @@ from nstlab.files.atomic import replacing
 from nstlab.files.filter_files import BUNDLED, DATA, Filters, load_filters
 from nstlab.images import load_image, samples
 
+CONTENT_LAYER = "conv4_2"  # of [1]
+STYLE_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")  # of [1]
 POOLINGS: dict[str, Callable[[Tensor, int], Tensor]] = {"avg": nnf.avg_pool2d, "max": nnf.max_pool2d}
-PADDINGS = ("replicate", "zeros")
+NETWORKS, PADDINGS = tuple(BUNDLED), ("replicate", "zeros")
 MEAN_RESPONSES = {network: DATA / f"{network}_mean_responses.safetensors" for network in BUNDLED}
 MEAN_RESPONSE_SIZE = 256  # longer side in pixels of the photographs that the mean responses are taken over
 
@@ -172,11 +174,7 @@ def mean_responses(vgg: VGG, images: Sequence[Tensor]) -> dict[str, Tensor]:
 
 
 def photographs() -> list[Tensor]:
-    """The bundled photographs that mean responses are taken over: all samples except the styles.
-
-    >>> len(photographs())
-    12
-    """
+    """The twelve bundled photographs that mean responses are taken over: all samples except the styles."""
     return [load_image(s.name, size=MEAN_RESPONSE_SIZE) for s in samples() if s.kind != "style"]
 
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from nstlab import CONTENT_LAYER, STYLE_LAYERS
 from nstlab.files.architecture import MAPS, block, places_of
-from nstlab.textbook import CONTENT_LAYER, STYLE_LAYERS
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from nstlab.numerics.devices import default_device
+from nstlab import default_device
 
 
 @dataclass(frozen=True)

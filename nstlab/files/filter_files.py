@@ -32,7 +32,7 @@ BUNDLED_SHA256 = {
 }
 
 
-class WeightsError(RuntimeError):
+class WeightsError(ValueError):
     """Filters are missing, damaged or of another network; the message says which, and a remedy."""
 
 

@@ -9,12 +9,10 @@ from collections.abc import Sequence
 import ipywidgets as widgets
 from PIL import Image
 
-from nstlab.coarse_to_fine import CoarseToFine
-from nstlab.images import to_pil
+from nstlab import Record, Run, to_pil
 from nstlab.notebook.figures import image_html
 from nstlab.notebook.live_curves import losses_svg
 from nstlab.notebook.player import ENDED, Player
-from nstlab.runs import Record, Run
 
 SIDE = 320  # longer side of the picture on the page, in CSS pixels
 STATUS = {
@@ -102,10 +100,11 @@ def seconds_left(run: Run, history: Sequence[Record]) -> float:
     per_epoch = (
         (last.seconds - recent[0].seconds) / (len(recent) - 1) if len(recent) > 1 else last.seconds / len(history)
     )
-    if not isinstance(run.points, CoarseToFine):
+    stages = getattr(run.points, "stages", None)
+    if stages is None:  # a run at one size
         return per_epoch * (run.steps - last.index)
     pixels_left, taken = 0, last.index  # the remaining epochs, each counted by its longer side
-    for objective, steps in run.points.stages:
+    for objective, steps in stages:
         pixels_left += max(steps - taken, 0) * max(objective.size)
         taken = max(taken - steps, 0)
     return per_epoch * pixels_left / max(last.size)

@@ -4,7 +4,7 @@ import pytest
 
 from nstlab.course.check import transfer as check
 from nstlab.losses import content_loss, gram_matrix, layer_style_loss, mean_gram_matrix
-from nstlab.textbook import CONTENT_LAYER, STYLE_LAYERS
+from nstlab.vgg import CONTENT_LAYER, STYLE_LAYERS
 
 
 def parts(image, vgg, P, A, gram=mean_gram_matrix):

@@ -14,9 +14,8 @@ from nstlab.files.architecture import places_of
 from nstlab.images import load_image
 from nstlab.objective import Objective
 from nstlab.terms import Term
-from nstlab.textbook import CONTENT_LAYER, STYLE_LAYERS
 from nstlab.transfer import style_transfer_objective, stylize, stylize_run
-from nstlab.vgg import VGG
+from nstlab.vgg import CONTENT_LAYER, STYLE_LAYERS, VGG
 
 LAYERS = (CONTENT_LAYER, *STYLE_LAYERS)
 

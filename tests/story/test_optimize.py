@@ -15,9 +15,8 @@ from nstlab.objective import Objective, targets
 from nstlab.optimizers import LBFGS, Adam, Descent
 from nstlab.runs import DivergenceError, Run, optimize
 from nstlab.terms import StyleTerm, Term, relative_weights
-from nstlab.textbook import CONTENT_LAYER, STYLE_LAYERS
 from nstlab.transfer import style_transfer_objective
-from nstlab.vgg import VGG
+from nstlab.vgg import CONTENT_LAYER, STYLE_LAYERS, VGG
 
 
 def bowl(size: tuple[int, int] = (6, 5), center: float = 0.3, weight: float = 1.0) -> Objective:

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import mse_loss, relu
 
+from nstlab import content_loss as right_content_loss
 from nstlab.course.check.verdict import Slip, Verdict, compare
-from nstlab.losses import content_loss as right_content_loss
 
 
 def examples() -> tuple[Tensor, Tensor]:

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import relu
 
+from nstlab import gram_matrix as right_gram_matrix
+from nstlab import layer_style_loss as right_layer_style_loss
+from nstlab import mean_gram_matrix
 from nstlab.course.check.verdict import Slip, Verdict, compare
-from nstlab.losses import gram_matrix as right_gram_matrix
-from nstlab.losses import layer_style_loss as right_layer_style_loss
-from nstlab.losses import mean_gram_matrix
 
 
 def examples() -> tuple[Tensor, Tensor]:

@@ -8,11 +8,17 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from nstlab import (
+    CONTENT_LAYER,
+    STYLE_LAYERS,
+    VGG,
+    content_loss,
+    gram_matrix,
+    layer_style_loss,
+    mean_gram_matrix,
+    stylize,
+)
 from nstlab.course.check.verdict import Slip, Verdict, compare
-from nstlab.losses import content_loss, gram_matrix, layer_style_loss, mean_gram_matrix
-from nstlab.textbook import CONTENT_LAYER, STYLE_LAYERS
-from nstlab.transfer import stylize
-from nstlab.vgg import VGG
 
 TotalLoss = Callable[[Tensor, VGG, Tensor, Mapping[str, Tensor], float, float], Tensor]
 ALPHA, BETA = 0.01, 30.0  # with these, every slip changes the total by more than the tolerance
