@@ -46,11 +46,11 @@ def load_image(source: ImageSource, size: int | None = None) -> Tensor:
     """
     where = f"load_image({described(source)})"
     if size is not None and not (isinstance(size, Integral) and size >= MIN_SIDE):
-        raise refusal(where, f"size={size!r} came, expected whole pixels", f"Take {MIN_SIDE} or more.")
+        raise refusal(where, f"got size={size!r}, expected a whole number of pixels", f"Take {MIN_SIDE} or more.")
     image = to_tensor(source, where)
     height, width = image.shape[2:]
     if min(height, width) < MIN_SIDE:
-        problem = f"{width} x {height} pixels came, expected at least {MIN_SIDE} on the shorter side"
+        problem = f"got {width} x {height} pixels, expected at least {MIN_SIDE} on the shorter side"
         raise refusal(where, problem, "Take a larger picture.")
     if size is None or size >= max(height, width):
         return image

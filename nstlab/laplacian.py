@@ -21,24 +21,24 @@ from nstlab.numerics.stencil import levin_stencil, sparse_matrix
 
 
 class MattingLaplacian:
-    """The matrix M of equation 5, for which x^T M x is 0 where x is, window by window, affine in the content's colors.
+    """The matrix M of equation 5: x^T M x is 0 if x is, in every window, an affine function of the content's colors.
 
         M_ij = sum_{k: i, j in w_k} (delta_ij - 1/9 (1 + (I_i - mu_k)^T (Sigma_k + epsilon/9 Id)^-1 (I_j - mu_k)))
 
     over the 3x3 windows w_k of the image I, with mean color mu_k and covariance Sigma_k: equation 12 of Levin. Pixels
-    are numbered row by row. M is symmetric, its rows sum to 0, its eigenvalues are between 0 and 9. The entries are
-    computed in float64 whatever the image's type (computed in float32 the smallest eigenvalue would be about -1, and
-    the energy without a lower bound), then rounded to `dtype`.
+    are numbered row by row. M is symmetric, its rows sum to 0, its eigenvalues lie between 0 and 9. The entries are
+    computed in float64 and then rounded to `dtype`: computed in float32, the smallest eigenvalue would be about -1, and
+    the energy would have no lower bound.
 
     image: I, the content image, (1, 3, H, W) RGB in [0, 1], at least 3 pixels a side; M lives on its device.
-    epsilon: above 0; the larger it is, the less of a color difference counts as one. dtype: float32 or float64.
+    epsilon: above 0; the larger it is, the larger a color difference must be to count. dtype: float32 or float64.
     Raises ValueError for any other image, epsilon or dtype.
 
     >>> image = torch.rand(1, 3, 6, 8)
     >>> M = MattingLaplacian(image)
     >>> M
     MattingLaplacian of 8 x 6 pixels, epsilon=1e-07, torch.float32, 2496 bytes
-    >>> bool(M.energy(1 - image / 2) < 1e-4 * M.energy(image.flip(3)))  # a recoloring, and another picture
+    >>> bool(M.energy(1 - image / 2) < 1e-4 * M.energy(image.flip(3)))  # a recoloring, and a mirrored image
     True
     """
 
@@ -47,7 +47,9 @@ class MattingLaplacian:
         if not 0 < epsilon < math.inf:
             raise ValueError(f"MattingLaplacian: epsilon={epsilon!r} must be a finite number above 0; 1e-7 is usual.")
         if dtype not in (torch.float32, torch.float64):
-            raise ValueError(f"MattingLaplacian: dtype={dtype} is too coarse; choose torch.float32 or torch.float64.")
+            raise ValueError(
+                f"MattingLaplacian: dtype={dtype} is not supported; choose torch.float32 or torch.float64."
+            )
         self.image, self.epsilon = image.detach(), epsilon
         builder = "cpu" if image.device.type == "mps" else image.device  # MPS has no float64
         self.planes = levin_stencil(self.image.to(builder), epsilon).to(dtype).to(image.device)
@@ -94,8 +96,8 @@ class MattingLaplacian:
     def largest_eigenvalue(self) -> float:
         """The largest eigenvalue of M, approached from below to 1 %; at most 9.
 
-        Gradient descent on weight * energy(x) is stable where step < 1 / (weight * largest eigenvalue), so
-        0.99 / (weight * M.largest_eigenvalue()) is a step that never lets the energy rise. Computed once.
+        Gradient descent on weight * energy(x) is stable if step < 1 / (weight * largest eigenvalue), so with a step of
+        0.99 / (weight * M.largest_eigenvalue()) the energy never rises. Computed once.
 
         >>> M = MattingLaplacian(torch.full((1, 3, 3, 3), 0.5))  # one window of one color: Id - 1/9
         >>> round(M.largest_eigenvalue(), 4)
@@ -106,7 +108,7 @@ class MattingLaplacian:
         return self.largest
 
     def to_sparse(self) -> Tensor:
-        """M for looking at: a sparse CSR tensor on the CPU, (H W, H W), pixels numbered row by row.
+        """M as a sparse CSR tensor on the CPU, (H W, H W), to look at; pixels are numbered row by row.
 
         >>> MattingLaplacian(torch.zeros(1, 3, 3, 3)).to_sparse().to_dense()[0, :4] * 9
         tensor([ 8., -1., -1., -1.])
@@ -118,11 +120,11 @@ class MattingLaplacian:
 
             |y - x|^2 + weight sum_c y_c^T M y_c,    which solves    (Id + weight M) y = x
 
-        x: (1, C, H, W), of M's dtype. weight: at least 0. residual: stop where |x - (Id + weight M) y| is at most
-        residual * |x|; |y - minimizer| then is, too. Gives y, (1, C, H, W), which may leave [0, 1] a little. In
-        float32, rounding y alone leaves a residual of about 1.5e-6 weight: for less than that, take float64. Raises
-        ValueError for another x or weight; warns (RuntimeWarning) where max_iterations were not enough, and gives the y
-        so far.
+        x: (1, C, H, W), of M's dtype. weight: at least 0. residual: stop if |x - (Id + weight M) y| is at most
+        residual * |x|; then |y - minimizer| is, too. Gives y, (1, C, H, W), which may lie slightly outside [0, 1]. In
+        float32, rounding y alone leaves a residual of about 1.5e-6 weight: for a smaller one, use float64. Raises
+        ValueError for another x or weight; warns (RuntimeWarning) if max_iterations are not enough, and gives the
+        current y.
 
         >>> image = torch.rand(1, 3, 6, 8)
         >>> noisy = 1 - image / 2 + 0.1 * torch.randn(1, 3, 6, 8)
@@ -136,7 +138,7 @@ class MattingLaplacian:
         if not reached <= residual:
             warnings.warn(
                 f"M.solve: the residual is {reached:.2g} after {max_iterations} iterations, not yet {residual:.2g}; "
-                f"the image so far is returned. Raise max_iterations, or be content with a larger residual.",
+                f"the current image is returned. Raise max_iterations, or accept a larger residual.",
                 RuntimeWarning,
                 stacklevel=2,
             )
@@ -150,10 +152,10 @@ class MattingLaplacian:
         max_iterations: int = 1000,
         start: Tensor | None = None,
     ) -> Iterator[Iterate]:
-        """`solve` as a stream: one `Iterate` after each iteration, none where the start is the solution already.
+        """`solve` as a stream: one `Iterate` per iteration, none if the start is the solution already.
 
         |y - x|^2 + weight * energy(y) falls from each to the next. start: the first y, by default x. The other
-        arguments are `solve`'s; it ends without a warning after max_iterations. It may be interrupted and goes on then.
+        arguments are `solve`'s; it ends without a warning after max_iterations. It may be interrupted and continued.
         """
         self.check(x, "M.solve(x, weight)")
         if not 0 <= weight < math.inf:
@@ -161,17 +163,17 @@ class MattingLaplacian:
         if not (residual > 0 and max_iterations > 0):
             raise ValueError(f"M.solve: residual={residual!r} and max_iterations={max_iterations!r} must be above 0.")
         if not torch.isfinite(x).all():
-            raise ValueError("M.solve: x holds NaN or Inf; mend the image first, for example with torch.nan_to_num.")
+            raise ValueError("M.solve: x holds NaN or Inf; replace them first, for example with torch.nan_to_num.")
         x, start = x.detach(), x.detach() if start is None else start.detach()
         return ConjugateGradients(self.image, self.planes, x, start, weight, residual, max_iterations)
 
     def check(self, x: Tensor, operation: str) -> None:
-        """Raise ValueError unless x is (1, C, H, W) for this M's H and W, and of its type and place."""
+        """Raise ValueError unless x is (1, C, H, W) for this M's H and W, and of M's type and on its device."""
         H, W = self.planes.shape[1:]
         if x.ndim != 4 or x.shape[0] != 1 or x.shape[2:] != (H, W):
             raise ValueError(
                 f"{operation}: x is of shape {tuple(x.shape)}, but M is of an image with {H} rows and {W} columns, "
-                f"so x must be (1, C, {H}, {W}). Bring both images to one size: load_image(..., size=...)."
+                f"so x must be (1, C, {H}, {W}). Resize both images to one size: load_image(..., size=...)."
             )
         if x.dtype != self.planes.dtype or x.device != self.planes.device:
             raise ValueError(
@@ -181,16 +183,16 @@ class MattingLaplacian:
 
 
 def check_content(image: Tensor) -> None:
-    """Raise ValueError unless a Matting Laplacian can be made of this image."""
-    came = f"MattingLaplacian: the image is of shape {tuple(image.shape)} and {image.dtype}"
+    """Raise ValueError for an image that has no Matting Laplacian."""
+    got = f"MattingLaplacian: the image is of shape {tuple(image.shape)} and {image.dtype}"
     if image.ndim != 4 or image.shape[:2] != (1, 3) or not image.is_floating_point():
-        raise ValueError(f"{came}; it must be (1, 3, H, W), RGB as float in [0, 1]. load_image gives such a one.")
+        raise ValueError(f"{got}; it must be (1, 3, H, W), RGB as float in [0, 1]. load_image makes one.")
     if min(image.shape[2:]) < 3:
-        raise ValueError(f"{came}; it must be at least 3 x 3, the size of a window. Take a larger image.")
+        raise ValueError(f"{got}; it must be at least 3 x 3, the size of a window. Take a larger image.")
     if not torch.isfinite(image).all():
-        raise ValueError(f"{came} and holds NaN or Inf. Mend it first, for example with torch.nan_to_num.")
+        raise ValueError(f"{got} and holds NaN or Inf. Replace them first, for example with torch.nan_to_num.")
     low, high = float(image.min()), float(image.max())
     if low < -0.01 or high > 1.01:
         raise ValueError(
-            f"{came} with values from {low:g} to {high:g}; expected [0, 1]. Divide 0..255 by 255, or clamp."
+            f"{got} with values from {low:g} to {high:g}; expected [0, 1]. Divide 0..255 by 255, or clamp."
         )

@@ -110,6 +110,6 @@ def in_range(pixels: Tensor, call: str) -> Tensor:
     if not math.isfinite(high - low):
         raise refusal(call, "NaN or infinity found, expected [0, 1]", "Find the step that produces it.")
     if low < -TOLERANCE or high > 1 + TOLERANCE:
-        problem = f"values from {low:g} to {high:g} came, expected [0, 1]"
+        problem = f"got values from {low:g} to {high:g}, expected [0, 1]"
         raise refusal(call, problem, "Clamp them, or divide 0..255 by 255.")
     return pixels.clamp(0, 1)

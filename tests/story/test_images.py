@@ -575,7 +575,7 @@ def test_a_bomb_is_refused_as_an_error_where_warnings_are_errors():
 
 def test_a_too_small_picture_says_its_size():
     message = error_of(load_image, photo(100, 31))
-    assert "100 x 31 pixels came" in message and "at least 32" in message
+    assert "got 100 x 31 pixels" in message and "at least 32" in message
     assert load_image(photo(100, 32)).shape == (1, 3, 32, 100)
 
 
@@ -622,7 +622,7 @@ def test_values_out_of_range_say_so():
     image = torch.tensor([0.0, 255.0]).repeat(1, 3, 32, 16)
     for action in load_image, to_pil:
         message = error_of(action, image)
-        assert "values from 0 to 255 came" in message and "divide 0..255 by 255" in message
+        assert "got values from 0 to 255" in message and "divide 0..255 by 255" in message
 
 
 @pytest.mark.parametrize("level", [-0.5, 2, float("nan")])

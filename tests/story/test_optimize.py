@@ -241,7 +241,7 @@ def test_weights_changed_in_a_pause_count_from_the_next_step_on():
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"start": 255 * torch.rand(1, 3, 6, 5)}, "start: values from .* came, expected"),
+        ({"start": 255 * torch.rand(1, 3, 6, 5)}, "start: got values from .*, expected"),
         ({"start": torch.full((1, 3, 6, 5), math.nan)}, "start: NaN or infinity"),
         ({"seed": 2**70}, "seed=1180591620717411303424"),
         ({"seed": None}, "seed=None"),
