@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import weakref
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -33,18 +34,21 @@ class Buffers:
     """
 
     def __init__(self) -> None:
-        self.free: dict[int, np.ndarray] = {}  # by their identity; no lock, so that a forked process never waits for it
+        # by their identity; without a lock, so that a forked process never waits for one
+        self.free: dict[int, np.ndarray] = {}
+        self.used: dict[int, np.ndarray] = {}
+        self.peak = 0  # bytes used at the same time, at most
         self.owner: weakref.ref[object] | None = None
 
     def set_owner(self, owner: object) -> None:
         """Release the free blocks of another owner."""
         if self.owner is None or self.owner() is not owner:
-            self.free = {}
+            self.free, self.used, self.peak = {}, {}, 0
             self.owner = weakref.ref(owner, lambda _: self.free.clear())
 
     def empty(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         """An uninitialized contiguous tensor, in the smallest free block that fits without wasting a third of it."""
-        size, free = math.prod(shape) * dtype.itemsize, self.free
+        size, free, used = math.prod(shape) * dtype.itemsize, self.free, self.used
         block = None
         for length, key in sorted((len(block), key) for key, block in list(free.items())):
             if size <= length <= WASTE * size:
@@ -52,14 +56,34 @@ class Buffers:
                 if block is not None:  # else another thread was faster
                     break
         if block is None:
-            block = np.empty(int(SPARE * size), np.uint8)
+            block = self.new_block(int(SPARE * size))
+        used[id(block)] = block
         view = block[:size]  # lives as long as the last view of the tensor
-        weakref.finalize(view, free.__setitem__, id(block), block).atexit = False
+
+        def give_back(block: np.ndarray) -> None:
+            free[id(block)] = used.pop(id(block))
+
+        weakref.finalize(view, give_back, block).atexit = False
         return torch.frombuffer(view, dtype=dtype).view(shape)
+
+    def new_block(self, size: int) -> np.ndarray:
+        """A new block; free ones are released first if all together would be larger than what was used at a time."""
+        needed = size + total(self.used)
+        self.peak = max(self.peak, needed)
+        for key in list(self.free):
+            if needed + self.free_bytes() <= self.peak:
+                break
+            self.free.pop(key, None)
+        return np.empty(size, np.uint8)
 
     def free_bytes(self) -> int:
         """The size of all free blocks, in bytes."""
-        return sum(map(len, list(self.free.values())))
+        return total(self.free)
+
+
+def total(blocks: Mapping[int, np.ndarray]) -> int:
+    """The size of some blocks, in bytes."""
+    return sum(map(len, list(blocks.values())))
 
 
 BUFFERS = Buffers()
