@@ -16,7 +16,7 @@ from torch import Tensor
 
 LARGE = 1 << 20  # bytes: PyTorch allocates smaller tensors
 SPARE = 1.1  # a block is longer than its first tensor by so much, for one with a border; unused pages take no memory
-WASTE = 1.5  # a block is given to a tensor if it is longer by no more than this
+WASTE = 1.2  # a block is given to a tensor if it is longer by no more than this factor
 
 
 class Buffers:
@@ -47,7 +47,7 @@ class Buffers:
             self.owner = weakref.ref(owner, lambda _: self.free.clear())
 
     def empty(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-        """An uninitialized contiguous tensor, in the smallest free block that fits without wasting a third of it."""
+        """An uninitialized contiguous tensor, in the smallest free block that fits without wasting more than a sixth of it."""
         size, free, used = math.prod(shape) * dtype.itemsize, self.free, self.used
         block = None
         for length, key in sorted((len(block), key) for key, block in list(free.items())):
