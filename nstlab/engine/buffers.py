@@ -47,7 +47,7 @@ class Buffers:
             self.owner = weakref.ref(owner, lambda _: self.free.clear())
 
     def empty(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-        """An uninitialized contiguous tensor, in the smallest free block that fits without wasting more than a sixth of it."""
+        """An uninitialized contiguous tensor, in the smallest free block that fits and is not much longer."""
         size, free, used = math.prod(shape) * dtype.itemsize, self.free, self.used
         block = None
         for length, key in sorted((len(block), key) for key, block in list(free.items())):
