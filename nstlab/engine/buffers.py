@@ -57,13 +57,14 @@ class Buffers:
                     break
         if block is None:
             block = self.new_block(int(SPARE * size))
-        used[id(block)] = block
         view = block[:size]  # lives as long as the last view of the tensor
 
         def give_back(block: np.ndarray) -> None:
-            free[id(block)] = used.pop(id(block))
+            used.pop(id(block), None)
+            free[id(block)] = block
 
-        weakref.finalize(view, give_back, block).atexit = False
+        weakref.finalize(view, give_back, block).atexit = False  # first, so that an interrupt here loses no block
+        used[id(block)] = block
         return torch.frombuffer(view, dtype=dtype).view(shape)
 
     def new_block(self, size: int) -> np.ndarray:

@@ -1,8 +1,10 @@
 """Memory of large tensors is reused, and never shared by two tensors."""
 
 import gc
+import sys
 import threading
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -108,3 +110,25 @@ def test_evaluations_reuse_blocks():
         at = objective.at(at.image)
     gc.collect()
     assert BUFFERS.free_bytes() == free
+
+
+@pytest.mark.parametrize("line", range(1, 14))
+def test_an_interrupt_at_any_line_loses_no_block(line):
+    buffers, seen = Buffers(), []
+
+    def trace(frame, event, argument):
+        if frame.f_code is Buffers.empty.__code__:
+            seen.append(event)
+            if len(seen) == line + 1 and event == "line":
+                raise KeyboardInterrupt
+            return trace
+
+    sys.settrace(trace)
+    try:
+        buffers.empty((64,), torch.float32)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        sys.settrace(None)
+    gc.collect()
+    assert not buffers.used and len(buffers.free) <= 1
