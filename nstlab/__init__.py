@@ -9,7 +9,8 @@ before it. `engine` makes it fast; `files` and `numerics` are what the pages sta
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import Any
 
 from nstlab.coarse_to_fine import pyramid
 from nstlab.images import ImageError, ImageSource, load_image, resize, samples, save_image, to_pil
@@ -24,9 +25,7 @@ from nstlab.terms import ContentTerm, PhotorealismTerm, StyleTerm, Term, relativ
 from nstlab.transfer import style_transfer_objective, stylize, stylize_run
 from nstlab.vgg import CONTENT_LAYER, STYLE_LAYERS, VGG, mean_responses
 
-if TYPE_CHECKING:
-    from nstlab.course import profile
-    from nstlab.notebook import compare, show
+LATER = {"compare": "nstlab.notebook", "show": "nstlab.notebook", "profile": "nstlab.course"}  # name: its module
 
 __all__ = [
     "CONTENT_LAYER",
@@ -76,15 +75,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """`compare`, `show` and `profile` are imported when they are first used: Matplotlib takes half a second."""
-    if name in ("compare", "show"):
-        from nstlab import notebook
-
-        return getattr(notebook, name)
-    if name == "profile":
-        from nstlab.course import profile
-
-        return profile
+    """The names in LATER are imported when they are first used: Matplotlib takes half a second."""
+    if name in LATER:
+        return getattr(import_module(LATER[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

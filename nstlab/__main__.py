@@ -30,10 +30,11 @@ from nstlab import (
     style_transfer_objective,
     stylize_run,
 )
-from nstlab.coarse_to_fine import NAMED_STARTS, OPTIMIZERS
+from nstlab.coarse_to_fine import NAMED_STARTS
 from nstlab.images import WRITERS
 from nstlab.notebook.figures import figure_formats, plot_losses, save_figure, save_losses
 from nstlab.objective import engine
+from nstlab.optimizers import OPTIMIZERS
 from nstlab.photorealism import STEPS, WEIGHT
 from nstlab.transfer import CONTENT_WEIGHT
 from nstlab.vgg import NETWORKS, POOLINGS

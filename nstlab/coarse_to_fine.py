@@ -12,11 +12,10 @@ from torch import Tensor
 from nstlab.files.pixels import in_range
 from nstlab.images import resize, without_color
 from nstlab.objective import Objective, Point
-from nstlab.optimizers import LBFGS, Adam
 
 Start = Literal["noise", "content", "style"] | Tensor
 NAMED_STARTS = ("noise", "content", "style")
-OPTIMIZERS: dict[str, Callable[[Objective, Tensor], Iterator[Point]]] = {"lbfgs": LBFGS, "adam": Adam}
+Build = Callable[[Objective, Tensor], Iterator[Point]]  # makes an optimizer for an objective and a start
 SIZES = 4  # that a run goes through, each half of the next
 SMALLEST = 48  # pixels: no size has a shorter longer side
 NARROWEST = 16  # pixels: block 5, behind four poolings, still has a place
@@ -45,8 +44,8 @@ class CoarseToFine(Iterator[Point]):
     point. What the optimizer has learned about the curvature is dropped: at another size it misleads.
     """
 
-    def __init__(self, stages: Sequence[tuple[Objective, int]], start: Tensor, optimizer: str):
-        self.stages, self.build = list(stages), OPTIMIZERS[optimizer]
+    def __init__(self, stages: Sequence[tuple[Objective, int]], start: Tensor, build: Build):
+        self.stages, self.build = list(stages), build
         self.stage, self.left = 0, stages[0][1] + 1
         self.points = self.build(stages[0][0], start)
         self.image = start

@@ -179,6 +179,9 @@ class Descent(Optimizer):
         return self.objective.at(point.image - self.rate * point.gradient)
 
 
+OPTIMIZERS: dict[str, type[LBFGS] | type[Adam]] = {"lbfgs": LBFGS, "adam": Adam}
+
+
 def dot(a: Tensor, b: Tensor) -> Tensor:
     """The inner product of two images, a scalar on their device."""
     return torch.dot(a.flatten(), b.flatten())

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from nstlab.coarse_to_fine import OPTIMIZERS, CoarseToFine, Start, starting_image
+from nstlab.coarse_to_fine import CoarseToFine, Start, starting_image
 from nstlab.objective import Objective, Point
+from nstlab.optimizers import OPTIMIZERS
 
 GROWTH = 100.0  # times its first values that the total may reach before a run counts as diverged
 
@@ -182,7 +183,7 @@ def optimize(
     steps = sum(checked_steps(n) for _, n in stages)
     stages = [stage for stage in stages if stage[1]] or stages[-1:]
     image = starting_image(stages[0][0], start, seed)
-    return Run(CoarseToFine(stages, image, optimizer), steps, [o for o, _ in stages])
+    return Run(CoarseToFine(stages, image, OPTIMIZERS[optimizer]), steps, [o for o, _ in stages])
 
 
 def checked_steps(steps: int) -> int:

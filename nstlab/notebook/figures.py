@@ -17,8 +17,9 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
-from nstlab import Record, to_pil
 from nstlab.files.atomic import replacing
+from nstlab.images import to_pil
+from nstlab.runs import Record
 
 COLORS = {
     "content": "#0072b2",

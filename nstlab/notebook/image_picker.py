@@ -9,9 +9,9 @@ from typing import Any, Literal
 import ipywidgets as widgets
 import traitlets
 
-from nstlab import ImageSource, load_image, to_pil
 from nstlab.files.decoding import ImageError
 from nstlab.files.sample_images import samples
+from nstlab.images import ImageSource, load_image, to_pil
 from nstlab.notebook.figures import image_html
 
 SIDE = 160  # longer side of the preview in pixels

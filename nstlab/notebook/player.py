@@ -7,7 +7,7 @@ from collections.abc import Callable
 from threading import Lock, Thread
 from typing import Literal
 
-from nstlab import Run
+from nstlab.runs import Run
 
 State = Literal["ready", "running", "paused", "stopped", "finished", "failed"]
 ENDED = ("stopped", "finished", "failed")
