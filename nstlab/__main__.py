@@ -219,7 +219,10 @@ def description(objective: Objective) -> str:
 def factors(objective: Objective) -> str:
     """What a content_weight of 1 and a style_weight of 1 are as alpha and beta of equation 4 as printed."""
     assert objective.vgg is not None
-    relative = style_transfer_objective(objective.vgg, objective.images["content"], objective.images["style"])
+    content_image, style_image = objective.images["content"], objective.images["style"]
+    relative = style_transfer_objective(
+        objective.vgg, content_image, style_image, tile=objective.tile, precision=objective.precision
+    )
     content, style = relative.terms["content"], relative.terms["style"]
     assert isinstance(content, ContentTerm) and isinstance(style, StyleTerm)
     of_style = ", ".join(f"{layer} {len(style.w) * w:.3g}" for layer, w in style.w.items())

@@ -121,13 +121,18 @@ def layers_of(term: Loss) -> tuple[str, ...]:
 
 
 def engine() -> ModuleType | None:
-    """`nstlab.engine`, which is imported here because it knows this page; None where NSTLAB_ENGINE=plain asks for
-    autograd alone, or where the folder was deleted."""
-    if os.environ.get("NSTLAB_ENGINE") == "plain":
+    """`nstlab.engine`, which is imported here because it knows this page; None if NSTLAB_ENGINE=plain asks for autograd
+    alone, or if the folder was deleted. Raises ValueError for another NSTLAB_ENGINE."""
+    wanted = os.environ.get("NSTLAB_ENGINE", "")
+    if wanted not in ("", "plain"):
+        raise ValueError(f"NSTLAB_ENGINE={wanted!r} is not known; set it to 'plain', or leave it out.")
+    if wanted:
         return None
     try:
         import nstlab.engine
-    except ModuleNotFoundError:
+    except ModuleNotFoundError as error:
+        if error.name != "nstlab.engine":  # something that the engine needs is missing
+            raise
         return None
     return nstlab.engine
 

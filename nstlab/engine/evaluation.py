@@ -65,11 +65,11 @@ def resolve_auto(
     Raises ValueError for an unknown precision and for another string as `tile`.
     """
     precision = checked_precision(precision, vgg.mean.device)
-    if isinstance(tile, str) and tile != "auto":
-        raise ValueError(f"tile={tile!r} must be a multiple of 16 pixels, None or 'auto'.")
-    if tile == "auto":
-        return precision, automatic_tile(vgg, layers, size, precision)
-    return precision, tile  # type: ignore[return-value]
+    if isinstance(tile, str):
+        if tile != "auto":
+            raise ValueError(f"tile={tile!r} must be a multiple of 16 pixels, None or 'auto'.")
+        tile = automatic_tile(vgg, layers, size, precision)
+    return precision, tile
 
 
 def evaluate(objective: Objective, image: Tensor) -> tuple[dict[str, Tensor], Tensor, Tensor]:

@@ -109,6 +109,19 @@ def test_at_uses_the_engine_unless_the_environment_says_plain(monkeypatch, vgg):
     assert got.losses == expected.losses and torch.equal(got.gradient, expected.gradient)
 
 
+def test_another_name_of_an_engine_is_refused(monkeypatch):
+    monkeypatch.setenv("NSTLAB_ENGINE", "Plain")
+    with pytest.raises(ValueError, match="NSTLAB_ENGINE='Plain' is not known; set it to 'plain'"):
+        engine()
+
+
+def test_something_that_the_engine_needs_and_lacks_is_told():
+    code = "import sys; sys.modules['psutil'] = None; from nstlab.objective import engine; engine()"
+    environment = {name: value for name, value in os.environ.items() if name != "NSTLAB_ENGINE"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert done.returncode and "ModuleNotFoundError" in done.stderr and "psutil" in done.stderr
+
+
 WITHOUT_THE_ENGINE = """
 import sys
 sys.modules["nstlab.engine"] = None  # as if the folder were not there
