@@ -7,87 +7,99 @@ to the operating system when the tensor is deleted, and every evaluation pays ag
 from __future__ import annotations
 
 import math
+import threading
 import weakref
-from collections.abc import Mapping
 
 import numpy as np
 import torch
 from torch import Tensor
 
 LARGE = 1 << 20  # bytes: PyTorch allocates smaller tensors
-SPARE = 1.1  # a block is longer than its first tensor by so much, for one with a border; unused pages take no memory
-WASTE = 1.2  # a block is given to a tensor if it is longer by no more than this factor
+ALIGNED = 4096  # bytes: every tensor starts at a multiple of this many
 
 
-class Buffers:
-    """Free blocks of memory.
+class Buffer:
+    """One piece of memory in which tensors lie side by side, each at the lowest place where it fits.
 
-    A block belongs to one tensor at a time and becomes free when the last view of that tensor is deleted, in any
-    thread. All free blocks are released when another owner is set or when the owner is deleted.
+    A place becomes free when the last view of its tensor is deleted, in any thread. The memory takes pages from the
+    operating system only when they are first written, and returns them when its owner is deleted. Only one thread may
+    call `empty`.
 
-    >>> buffers = Buffers()
-    >>> first = buffers.empty((1 << 20,), torch.float32)
+    >>> class Owner: pass
+    >>> owner = Owner()
+    >>> buffer = Buffer(owner, 1 << 24)
+    >>> first = buffer.empty((1 << 20,), torch.float32)
     >>> address = first.data_ptr()
     >>> del first
-    >>> buffers.empty((1 << 20,), torch.float32).data_ptr() == address
+    >>> buffer.empty((1 << 19,), torch.bfloat16).data_ptr() == address
     True
     """
 
-    def __init__(self) -> None:
-        # by their identity; without a lock, so that a forked process never waits for one
-        self.free: dict[int, np.ndarray] = {}
-        self.used: dict[int, np.ndarray] = {}
-        self.peak = 0  # bytes used at the same time, at most
-        self.owner: weakref.ref[object] | None = None
+    def __init__(self, owner: object, size: int) -> None:
+        memory = np.empty(size + ALIGNED, np.uint8)
+        self.memory = memory[-memory.ctypes.data % ALIGNED :][:size]
+        self.used: dict[int, tuple[int, int]] = {}  # by the identity of the view: the first byte, and the one behind
+        self.touched = 0  # bytes from the start that have been used
+        self.owner = weakref.ref(owner, self.release)
 
-    def set_owner(self, owner: object) -> None:
-        """Release the free blocks of another owner."""
-        if self.owner is None or self.owner() is not owner:
-            self.free, self.used, self.peak = {}, {}, 0
-            self.owner = weakref.ref(owner, lambda _: self.free.clear())
+    def release(self, _: object = None) -> None:
+        """Keep no memory; tensors that still exist keep theirs."""
+        self.memory, self.used, self.touched = self.memory[:0].copy(), {}, 0
 
     def empty(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-        """An uninitialized contiguous tensor, in the smallest free block that fits and is not much longer."""
-        size, free, used = math.prod(shape) * dtype.itemsize, self.free, self.used
-        block = None
-        for length, key in sorted((len(block), key) for key, block in list(free.items())):
-            if size <= length <= WASTE * size:
-                block = free.pop(key, None)
-                if block is not None:  # else another thread was faster
-                    break
-        if block is None:
-            block = self.new_block(int(SPARE * size))
-        view = block[:size]  # lives as long as the last view of the tensor
-
-        def give_back(block: np.ndarray) -> None:
-            used.pop(id(block), None)
-            free[id(block)] = block
-
-        weakref.finalize(view, give_back, block).atexit = False  # first, so that an interrupt here loses no block
-        used[id(block)] = block
+        """An uninitialized contiguous tensor; PyTorch allocates it where no place is large enough."""
+        size = math.prod(shape) * dtype.itemsize
+        start = self.lowest(size)
+        if start + size > len(self.memory):
+            return torch.empty(shape, dtype=dtype)
+        view = self.memory[start : start + size]  # lives as long as the last view of the tensor
+        weakref.finalize(view, self.used.pop, id(view), None).atexit = False  # first: an interrupt here loses nothing
+        self.used[id(view)] = start, start + size
+        self.touched = max(self.touched, start + size)
         return torch.frombuffer(view, dtype=dtype).view(shape)
 
-    def new_block(self, size: int) -> np.ndarray:
-        """A new block; free ones are released first if all together would be larger than what was used at a time."""
-        needed = size + total(self.used)
-        self.peak = max(self.peak, needed)
-        for key in list(self.free):
-            if needed + self.free_bytes() <= self.peak:
+    def lowest(self, size: int) -> int:
+        """The lowest aligned place with so many free bytes."""
+        place = 0
+        for start, end in sorted(self.used.values()):
+            if start - place >= size:
                 break
-            self.free.pop(key, None)
-        return np.empty(size, np.uint8)
+            place = -(-end // ALIGNED) * ALIGNED
+        return place
 
     def free_bytes(self) -> int:
-        """The size of all free blocks, in bytes."""
-        return total(self.free)
+        """The bytes that have pages and wait for the next tensor."""
+        return self.touched - sum(end - start for start, end in list(self.used.values()))
 
 
-def total(blocks: Mapping[int, np.ndarray]) -> int:
-    """The size of some blocks, in bytes."""
-    return sum(map(len, list(blocks.values())))
+class Current(threading.local):
+    """The buffer of this thread's last evaluation."""
+
+    buffer: Buffer | None = None
 
 
-BUFFERS = Buffers()
+CURRENT = Current()
+
+
+def owned_by(owner: object) -> bool:
+    """Whether this thread's buffer belongs to the owner."""
+    return CURRENT.buffer is not None and CURRENT.buffer.owner() is owner
+
+
+def give_to(owner: object, size: int) -> None:
+    """Release this thread's buffer, and make one of so many bytes for another owner."""
+    if CURRENT.buffer is not None:
+        CURRENT.buffer.release()
+    CURRENT.buffer = Buffer(owner, size)
+
+
+def free_bytes() -> int:
+    """The bytes of this thread's buffer that wait for the next tensor.
+
+    >>> free_bytes() >= 0
+    True
+    """
+    return CURRENT.buffer.free_bytes() if CURRENT.buffer else 0
 
 
 def empty(shape: tuple[int, ...], like: Tensor) -> Tensor:
@@ -97,8 +109,9 @@ def empty(shape: tuple[int, ...], like: Tensor) -> Tensor:
     torch.Size([1, 2, 3, 4])
     """
     B, N, h, w = shape
-    if like.device.type == "cpu" and math.prod(shape) * like.element_size() >= LARGE:
-        channels_last = BUFFERS.empty((B, h, w, N), like.dtype)
+    large = math.prod(shape) * like.element_size() >= LARGE
+    if large and like.device.type == "cpu" and CURRENT.buffer:
+        channels_last = CURRENT.buffer.empty((B, h, w, N), like.dtype)
     else:
         channels_last = like.new_empty(B, h, w, N)
     return channels_last.permute(0, 3, 1, 2)

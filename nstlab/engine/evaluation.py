@@ -9,9 +9,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from nstlab.engine.buffers import BUFFERS
+from nstlab.engine import buffers
 from nstlab.engine.losses import SelfProduct, SquaredDistance
-from nstlab.engine.memory import automatic_tile
+from nstlab.engine.memory import automatic_tile, evaluation_memory
 from nstlab.engine.network import read
 from nstlab.engine.precision import checked_precision
 from nstlab.engine.tiles import Tile, halo, tiles, whole
@@ -78,7 +78,8 @@ def evaluate(objective: Objective, image: Tensor) -> tuple[dict[str, Tensor], Te
     image: (1, 3, H, W). Gives scalars, and the gradient (1, 3, H, W). Raises ValueError as `plan` does.
     """
     (precision, _, parts), x = plan(objective), image.requires_grad_()
-    BUFFERS.set_owner(objective)
+    if not buffers.owned_by(objective):
+        buffers.give_to(objective, buffer_size(objective))
     if len(parts) > 1:
         return evaluate_by_tiles(objective, precision, parts, x)
     statistics = read_statistics(objective, precision, x, whole((x.shape[2], x.shape[3])))
@@ -86,6 +87,14 @@ def evaluate(objective: Objective, image: Tensor) -> tuple[dict[str, Tensor], Te
     total = objective.weighted_sum(losses)
     (gradient,) = torch.autograd.grad(total, x)
     return losses, total, gradient
+
+
+def buffer_size(objective: Objective) -> int:
+    """The bytes of memory that an evaluation may need for its large tensors, at most."""
+    if objective.vgg is None or not objective.layers:
+        return 0
+    precision, tile, _ = plan(objective)
+    return evaluation_memory(objective.vgg, objective.layers, objective.size, tile, precision)
 
 
 def evaluate_by_tiles(

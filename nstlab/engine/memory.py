@@ -7,8 +7,7 @@ from collections.abc import Collection
 import psutil
 import torch
 
-from nstlab.engine import winograd
-from nstlab.engine.buffers import BUFFERS
+from nstlab.engine import buffers, winograd
 from nstlab.engine.network import KEPT
 from nstlab.engine.precision import PRECISIONS
 from nstlab.engine.tiles import ALIGNED, halo, tiles
@@ -101,7 +100,7 @@ def automatic_tile(vgg: VGG, layers: Collection[str], size: tuple[int, int], pre
 
 
 def free_memory(device: torch.device) -> int:
-    """The free memory of a device in bytes, including the free blocks of `BUFFERS`.
+    """The free memory of a device in bytes, including what the engine's buffer has and does not use.
 
     >>> free_memory(torch.device("cpu")) > 1e6
     True
@@ -110,4 +109,4 @@ def free_memory(device: torch.device) -> int:
         return torch.cuda.mem_get_info(device)[0]
     if device.type == "mps":
         return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
-    return int(psutil.virtual_memory().available) + BUFFERS.free_bytes()
+    return int(psutil.virtual_memory().available) + buffers.free_bytes()

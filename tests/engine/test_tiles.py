@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nstlab.engine.buffers import BUFFERS
+from nstlab.engine import buffers
 from nstlab.engine.evaluation import evaluate, plan
 from nstlab.engine.memory import PEAK, PEAK_FLOAT16, WORKSPACE, evaluation_memory, fitting_tile, free_memory, run_memory
 from nstlab.engine.network import KEPT, read
@@ -116,6 +116,7 @@ def test_a_run_uses_tiles_if_memory_is_short(monkeypatch):
     assert len(plan(run.objectives[-1]).tiles) > 1
 
 
-def test_free_buffers_count_as_free_memory(monkeypatch):
+def test_the_unused_part_of_the_buffer_counts_as_free_memory(monkeypatch):
     monkeypatch.setattr("psutil.virtual_memory", lambda: type("memory", (), {"available": 5}))
-    assert free_memory(torch.device("cpu")) == 5 + BUFFERS.free_bytes()
+    monkeypatch.setattr(buffers, "free_bytes", lambda: 7)
+    assert free_memory(torch.device("cpu")) == 12
