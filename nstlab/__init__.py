@@ -3,8 +3,9 @@
     image files  ->  VGG responses  ->  losses  ->  objective  ->  stream of steps  ->  pastiche
 
 `textbook` tells the whole story on one page. The pages `images`, `vgg`, `losses`, `laplacian`, `terms`, `objective`,
-`optimizers`, `coarse_to_fine`, `runs`, `transfer` and `photorealism` tell it in this order, each with what stands
-before it. `engine` makes it fast; `files` and `numerics` are what the pages stand on; `notebook` and `course` look on.
+`optimizers`, `coarse_to_fine`, `runs`, `regions`, `colors`, `transfer_objective`, `transfer` and `photorealism` tell it
+in this order, each with what stands before it. `engine` makes it fast; `files` and `numerics` are what the pages stand
+on; `notebook` and `course` look on.
 """
 
 from __future__ import annotations
@@ -13,16 +14,27 @@ from importlib import import_module
 from typing import Any
 
 from nstlab.coarse_to_fine import pyramid
+from nstlab.colors import luminance, match_colors, with_luminance
 from nstlab.images import ImageError, ImageSource, load_image, resize, samples, save_image, to_pil
 from nstlab.laplacian import MattingLaplacian
-from nstlab.losses import content_loss, equal_weights, gram_matrix, layer_style_loss, mean_gram_matrix, style_loss
+from nstlab.losses import (
+    content_loss,
+    equal_weights,
+    gram_matrix,
+    layer_style_loss,
+    mean_gram_matrix,
+    region_gram_matrices,
+    style_loss,
+)
 from nstlab.numerics.devices import default_device
-from nstlab.objective import Objective, targets
+from nstlab.objective import Objective
 from nstlab.optimizers import Descent
 from nstlab.photorealism import descent_run, photorealize, photorealize_run
+from nstlab.regions import Regions, RegionStyleTerm, load_regions, on_grid
 from nstlab.runs import DivergenceError, Record, Result, Run, Step, optimize
-from nstlab.terms import ContentTerm, PhotorealismTerm, StyleTerm, Term, relative_weights
-from nstlab.transfer import style_transfer_objective, stylize, stylize_run
+from nstlab.terms import ContentTerm, PhotorealismTerm, StyleTerm, Term, TotalVariationTerm, relative_weights
+from nstlab.transfer import stylize, stylize_run
+from nstlab.transfer_objective import style_transfer_objective, targets
 from nstlab.vgg import CONTENT_LAYER, STYLE_LAYERS, VGG, mean_responses
 
 LATER = {"compare": "nstlab.notebook", "show": "nstlab.notebook", "profile": "nstlab.course"}  # name: its module
@@ -40,11 +52,14 @@ __all__ = [
     "Objective",
     "PhotorealismTerm",
     "Record",
+    "RegionStyleTerm",
+    "Regions",
     "Result",
     "Run",
     "Step",
     "StyleTerm",
     "Term",
+    "TotalVariationTerm",
     "compare",
     "content_loss",
     "default_device",
@@ -53,13 +68,18 @@ __all__ = [
     "gram_matrix",
     "layer_style_loss",
     "load_image",
+    "load_regions",
+    "luminance",
+    "match_colors",
     "mean_gram_matrix",
     "mean_responses",
+    "on_grid",
     "optimize",
     "photorealize",
     "photorealize_run",
     "profile",
     "pyramid",
+    "region_gram_matrices",
     "relative_weights",
     "resize",
     "samples",
@@ -71,6 +91,7 @@ __all__ = [
     "stylize_run",
     "targets",
     "to_pil",
+    "with_luminance",
 ]
 
 

@@ -20,10 +20,12 @@ from nstlab import (
     DivergenceError,
     Objective,
     Record,
+    Regions,
     Run,
     Step,
     StyleTerm,
     load_image,
+    load_regions,
     photorealize_run,
     samples,
     save_image,
@@ -31,15 +33,24 @@ from nstlab import (
     stylize_run,
 )
 from nstlab.coarse_to_fine import NAMED_STARTS
+from nstlab.colors import COLORS
 from nstlab.images import WRITERS
 from nstlab.notebook.figures import figure_formats, plot_losses, save_figure, save_losses
 from nstlab.objective import engine
 from nstlab.optimizers import OPTIMIZERS
 from nstlab.photorealism import STEPS, WEIGHT
-from nstlab.transfer import CONTENT_WEIGHT
+from nstlab.transfer_objective import CONTENT_WEIGHT
 from nstlab.vgg import NETWORKS, POOLINGS
 
-INPUTS = ("content", "style", "pastiche", "start", "weights")  # options that may be a file's path
+INPUTS = (
+    "content",
+    "style",
+    "pastiche",
+    "start",
+    "weights",
+    "content_regions",
+    "style_regions",
+)  # options that may be a file's path
 
 
 class Parser(argparse.ArgumentParser):
@@ -56,7 +67,9 @@ def parser() -> argparse.ArgumentParser:
 
     stylize = commands.add_parser("stylize", help="approach 1: paint one picture in the style of another")
     stylize.add_argument("content", metavar="CONTENT", help="a picture's path, or a sample's name")
-    stylize.add_argument("style", metavar="STYLE", help="a picture's path, or a sample's name")
+    stylize.add_argument(
+        "style", metavar="STYLE", nargs="+", help="the same; several are mixed, or one for each region"
+    )
     add_outputs(stylize)
     add = stylize.add_argument
     add("--size", type=int, default=512, help="bound of the longer side in pixels (%(default)s)")
@@ -79,6 +92,21 @@ def parser() -> argparse.ArgumentParser:
         help="relative, too (%(default)g)",
     )
     add("--photorealism-weight", type=float, default=0.0, help="weight of the mean of equation 5 (%(default)g)")
+    add(
+        "--total-variation-weight",
+        type=float,
+        default=0.0,
+        help="weight of the total variation: a smoother pastiche (%(default)g)",
+    )
+    add("--content-regions", metavar="LABELS", help="a label picture: which part takes its style from where")
+    add(
+        "--style-regions",
+        metavar="LABELS",
+        help="the same colors on the style image; without it one STYLE a region, the largest first",
+    )
+    add("--style-mix", metavar="SHARE", type=float, nargs="+", help="one for each STYLE (default: equal shares)")
+    add("--style-scale", type=float, default=1.0, help="size of the strokes, of the style image (%(default)g)")
+    add("--color", choices=COLORS, default="style", help="whose colors, or the style's matched (%(default)s)")
     add("--exact", action="store_true", help="take the weights as alpha and beta of equation 4 as printed")
     add("--network", choices=NETWORKS, default="vgg19", help="(%(default)s)")
     add("--weights", metavar="PATH", help="a local file of the network's filters, .pth or .safetensors")
@@ -145,6 +173,11 @@ def stylize_from(options: argparse.Namespace) -> Run:
         content_weight=options.content_weight,
         style_weight=options.style_weight,
         photorealism_weight=options.photorealism_weight,
+        total_variation_weight=options.total_variation_weight,
+        regions=regions_from(options),
+        style_mix=options.style_mix,
+        style_scale=options.style_scale,
+        color=options.color,
         exact=options.exact,
         vgg=network,
         start=start,
@@ -155,6 +188,16 @@ def stylize_from(options: argparse.Namespace) -> Run:
         tile="auto" if options.tile is None else options.tile,
         precision=options.precision,
     )
+
+
+def regions_from(options: argparse.Namespace) -> Regions | None:
+    """The regions that the options name. Raises ValueError for labels of the style image alone."""
+    content, style = options.content_regions, options.style_regions
+    if content is None:
+        if style is not None:
+            raise ValueError("--style-regions needs --content-regions, a label picture of the content image.")
+        return None
+    return load_regions(content, style) if style is not None else Regions(load_regions(content, content).content)
 
 
 def photorealize_from(options: argparse.Namespace) -> Run:
@@ -175,7 +218,11 @@ def photorealize_from(options: argparse.Namespace) -> Run:
 def check_outputs(options: argparse.Namespace) -> None:
     """Raise ValueError before the run begins if an output cannot be written at its end, or would replace an input."""
     given = {name: value for name, value in vars(options).items() if name in INPUTS and value}
-    taken = {Path(value).expanduser().resolve(): name.upper() for name, value in given.items()}
+    taken = {
+        Path(value).expanduser().resolve(): name.upper()
+        for name, values in given.items()
+        for value in (values if isinstance(values, list) else [values])
+    }
     for option, path, suffixes in (
         ("--output", options.output, set(WRITERS)),
         ("--losses", options.losses, {".csv"}),
@@ -237,7 +284,7 @@ def carry_out(options: argparse.Namespace, watch: Callable[[tqdm, Step], None]) 
     plan = description(run.objectives[-1])
     if plan:
         print(plan)
-    if getattr(options, "exact", False):
+    if getattr(options, "exact", False) and len(options.style) == 1 and options.content_regions is None:
         print(factors(run.objectives[-1]))
     code = 0
     image: Tensor | None

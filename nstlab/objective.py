@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import ModuleType
 
@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from nstlab.images import without_color
-from nstlab.losses import mean_gram_matrix
 from nstlab.terms import Loss
 from nstlab.vgg import VGG
 
@@ -135,36 +134,3 @@ def engine() -> ModuleType | None:
             raise
         return None
     return nstlab.engine
-
-
-@torch.no_grad()
-def targets(
-    vgg: VGG,
-    content: Tensor,
-    style: Tensor,
-    content_layer: str,
-    style_layers: Iterable[str],
-    tile: int | str | None = None,
-    precision: str = "float32",
-) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
-    """What the pastiche is compared with: P of equation 1, and by layer the Gram matrices per place of the content
-    image and of the style image, A of equation 3.
-
-    content, style: (1, 3, H, W). tile, precision: as in `Objective`. Gives P, (1, N, h, w), and two dicts of
-    (1, N_l, N_l). Raises ValueError for layers that the network does not have, and for images that are too small.
-
-    >>> P, G_p, A = targets(VGG(), torch.rand(1, 3, 32, 48), torch.rand(1, 3, 16, 16), "conv4_2", ["conv1_1"])
-    >>> P.shape, A["conv1_1"].shape
-    (torch.Size([1, 512, 4, 6]), torch.Size([1, 64, 64]))
-    """
-    vgg.check_image(content, vgg.down_to([content_layer, *style_layers])[-1])  # the pastiche has its size
-    vgg.check_image(style, vgg.down_to(style_layers)[-1])
-    fast = engine()
-    if fast:
-        found: tuple[Tensor, dict[str, Tensor], dict[str, Tensor]] = fast.targets(
-            vgg, content, style, content_layer, style_layers, tile, precision
-        )
-        return found
-    of_content, of_style = vgg(content, {content_layer, *style_layers}), vgg(style, style_layers)
-    G_p, A = ({layer: mean_gram_matrix(F[layer]) for layer in style_layers} for F in (of_content, of_style))
-    return of_content[content_layer], G_p, A

@@ -16,7 +16,8 @@ from nstlab.objective import Objective, Point
 from nstlab.optimizers import Descent, Optimizer
 from nstlab.runs import Result, Run, Step, optimize
 from nstlab.terms import PhotorealismTerm, Term, check_weights
-from nstlab.transfer import CONTENT_WEIGHT, network_on, style_transfer_objective
+from nstlab.transfer import network_on
+from nstlab.transfer_objective import CONTENT_WEIGHT, style_transfer_objective
 from nstlab.vgg import VGG
 
 Method = Literal["solve", "lbfgs", "descent"]

@@ -91,6 +91,19 @@ class PhotorealismTerm:
         return self.M.energy(image) / self.pixels
 
 
+@dataclass(frozen=True, eq=False)
+class TotalVariationTerm:
+    """How much neighboring pixels differ: the total variation of Mahendran and Vedaldi, "Understanding Deep Image
+    Representations by Inverting Them", CVPR 2015, equation 3 with beta = 2, per pixel.
+
+        1/(H W) sum_ij (x_(i+1)j - x_ij)^2 + (x_i(j+1) - x_ij)^2
+    """
+
+    def __call__(self, image: Tensor, F: dict[str, Tensor]) -> Tensor:
+        squares = [image.diff(dim=dim).square().sum() for dim in (2, 3)]
+        return torch.stack(squares).sum() / (image.shape[2] * image.shape[3])
+
+
 def relative_weights(
     P: Tensor, G_p: Mapping[str, Tensor], A: Mapping[str, Tensor], w: Mapping[str, float]
 ) -> tuple[Tensor, dict[str, Tensor]]:

@@ -10,18 +10,19 @@ import torch
 from torch import Tensor
 
 from nstlab.engine import buffers
-from nstlab.engine.losses import SelfProduct, SquaredDistance
+from nstlab.engine.losses import RegionProduct, SelfProduct, SquaredDistance
 from nstlab.engine.memory import automatic_tile, evaluation_memory
 from nstlab.engine.network import read
 from nstlab.engine.precision import checked_precision
 from nstlab.engine.tiles import Tile, halo, tiles, whole
 from nstlab.files.architecture import places_of, stride
 from nstlab.objective import Objective, layers_of
+from nstlab.regions import RegionStyleTerm, on_grid
 from nstlab.terms import ContentTerm, Loss, StyleTerm
 from nstlab.vgg import VGG
 
 Statistics = dict[tuple[str, str], Tensor]  # by term and layer: the function of the responses that the term needs
-ADDITIVE = (ContentTerm, StyleTerm)  # terms whose statistics are sums over places, and so over tiles
+ADDITIVE = (ContentTerm, StyleTerm, RegionStyleTerm)  # terms whose statistics are sums over places, and so over tiles
 
 
 class Plan(NamedTuple):
@@ -140,14 +141,22 @@ def read_statistics(objective: Objective, precision: str, visible: Tensor, tile:
 def statistic(term: Loss, layer: str, tile: Tile, size: tuple[int, int]) -> Callable[[Tensor], Tensor]:
     """The function of the responses F inside a tile that a term needs.
 
-    sum_ij (F_ij - P_ij)^2 / 2 for a ContentTerm; F F^T / M for a StyleTerm, with M of the whole image of size (H, W);
-    F itself for any other term.
+    sum_ij (F_ij - P_ij)^2 / 2 for a ContentTerm; F F^T / M for a StyleTerm, with M of the whole image of size (H, W),
+    and the same by regions for a RegionStyleTerm; F itself for any other term.
     """
     if type(term) is ContentTerm:
         return lambda F: SquaredDistance.apply(F, tile.part(term.P, layer)) / 2
     if type(term) is StyleTerm:
         return lambda F: SelfProduct.apply(F) / places_of(layer, size)
+    if type(term) is RegionStyleTerm:
+        return region_gram_matrices(term.masks[layer], tile, layer)
     return identity
+
+
+def region_gram_matrices(masks: Tensor, tile: Tile, layer: str) -> Callable[[Tensor], Tensor]:
+    """The part of `losses.region_gram_matrices` that one tile contributes; masks: of the whole image, (R, 1, h, w)."""
+    areas = masks.sum((1, 2, 3)).view(-1, 1, 1)
+    return lambda F: RegionProduct.apply(F, tile.part(masks, layer)) / torch.where(areas > 0, areas, 1)
 
 
 def losses_from(objective: Objective, image: Tensor, statistics: Statistics) -> dict[str, Tensor]:
@@ -157,7 +166,7 @@ def losses_from(objective: Objective, image: Tensor, statistics: Statistics) -> 
         by_layer = {layer: tensor for (owner, layer), tensor in statistics.items() if owner == name}
         if type(term) is ContentTerm:
             losses[name] = term.alpha * by_layer[term.layer]
-        elif type(term) is StyleTerm:
+        elif isinstance(term, (StyleTerm, RegionStyleTerm)) and type(term) in ADDITIVE:
             losses[name] = term.of_gram_matrices(by_layer)
         else:
             losses[name] = term(image, by_layer)
@@ -177,13 +186,18 @@ def targets(
     style_layers: Iterable[str],
     tile: int | str | None,
     precision: str,
+    content_masks: Tensor | None,
+    style_masks: Tensor | None,
 ) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
-    """The same as `nstlab.objective.targets`, by tiles."""
+    """The same as `nstlab.targets`, by tiles."""
     names = list(style_layers)
     size = (content.shape[2], content.shape[3])
     precision, pixels = resolve_auto(vgg, [content_layer, *names], size, tile, precision)
     P = responses_to(vgg, content, content_layer, pixels, precision)
-    G_p, A = (mean_gram_matrices(vgg, image, names, pixels, precision) for image in (content, style))
+    G_p, A = (
+        mean_gram_matrices(vgg, image, masks, names, pixels, precision)
+        for image, masks in ((content, content_masks), (style, style_masks))
+    )
     return P, G_p, A
 
 
@@ -202,17 +216,20 @@ def responses_to(vgg: VGG, image: Tensor, layer: str, tile: int | None, precisio
 
 
 def mean_gram_matrices(
-    vgg: VGG, image: Tensor, layers: list[str], tile: int | None, precision: str
+    vgg: VGG, image: Tensor, masks: Tensor | None, layers: list[str], tile: int | None, precision: str
 ) -> dict[str, Tensor]:
-    """The Gram matrix G / M of every layer, {layer: (1, N_l, N_l)}."""
+    """The Gram matrix per place of every layer, {layer: (1, N_l, N_l)}; with masks by region, (R, N_l, N_l)."""
     size = (image.shape[2], image.shape[3])
     A = {layer: torch.zeros((), device=image.device) for layer in layers}
 
-    def mean_gram(layer: str) -> Callable[[Tensor], Tensor]:
-        return lambda F: SelfProduct.apply(F) / places_of(layer, size)
+    def mean_gram(layer: str, tile: Tile) -> Callable[[Tensor], Tensor]:
+        if masks is None:
+            return lambda F: SelfProduct.apply(F) / places_of(layer, size)
+        grid = (size[0] // stride(layer), size[1] // stride(layer))
+        return region_gram_matrices(on_grid(masks, grid).to(image.device), tile, layer)
 
-    readers = [(layer, mean_gram(layer)) for layer in layers]
     for t in tiles(size, tile, halo(vgg, layers)):
+        readers = [(layer, mean_gram(layer, t)) for layer in layers]
         parts = read(vgg, t.visible(image), readers, t.interior, precision)
         A = {layer: A[layer] + G for layer, G in zip(layers, parts, strict=True)}
     return A

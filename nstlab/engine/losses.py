@@ -88,6 +88,59 @@ class SelfProduct(torch.autograd.Function):
         return dF, None
 
 
+class RegionProduct(torch.autograd.Function):
+    """The Gram matrix of every region, over the places that its mask m_r covers.
+
+        G_r = F diag(m_r) F^T,    dL/dF = sum_r (dL/dG_r + dL/dG_r^T) F diag(m_r)
+
+    F: (1, N, h, w); masks: (R, 1, h, w). Gives (R, N, N), float32 at least. F is processed some rows at a time, and a
+    region only where it has a share of these rows.
+
+    >>> RegionProduct.apply(torch.ones(1, 2, 3, 3), torch.full((1, 1, 3, 3), 0.5))
+    tensor([[[4.5000, 4.5000],
+             [4.5000, 4.5000]]])
+    """
+
+    @staticmethod
+    def forward(ctx: Any, F: Tensor, masks: Tensor, chunk: int = CHUNK) -> Tensor:
+        ctx.save_for_backward(F, masks)
+        ctx.chunk = chunk
+        N = F.shape[1]
+        G = F.new_zeros(len(masks), N, N, dtype=at_least_float32(F[:0]).dtype)
+        for rows, m in in_rows(F, masks, chunk):
+            for r in covered(m):
+                G[r] += gram((rows * m[r].sqrt().to(rows.dtype)).T)
+        return G
+
+    @staticmethod
+    @no_second_derivative
+    def backward(ctx: Any, dG: Tensor) -> tuple[Tensor, None, None]:
+        F, masks = ctx.saved_tensors
+        dF = empty(tuple(F.shape), like=F)
+        symmetric = (dG + dG.transpose(1, 2)).to(F.dtype)
+        parts = zip(in_rows(F, masks, ctx.chunk), split(dF[0].permute(1, 2, 0), 0, ctx.chunk), strict=True)
+        for (rows, m), out in parts:
+            total = out.view(-1, out.shape[2]).zero_()
+            for r in covered(m):
+                total.add_((rows @ symmetric[r]).mul_(m[r].to(rows.dtype)))
+        return dF, None, None
+
+
+def in_rows(F: Tensor, masks: Tensor, chunk: int) -> list[tuple[Tensor, Tensor]]:
+    """F, (1, N, h, w), and masks, (R, 1, h, w), in parts of some rows: (places, N) and (R, places, 1)."""
+    parts = split(F[0].permute(1, 2, 0), 0, chunk)
+    lengths = [len(part) for part in parts]
+    return [
+        (rows.flatten(0, 1), m.flatten(1)[:, :, None])
+        for rows, m in zip(parts, torch.split(masks[:, 0], lengths, 1), strict=True)
+    ]
+
+
+def covered(m: Tensor) -> list[int]:
+    """The regions that have a share of these places; m: (R, places, 1)."""
+    return [r for r, there in enumerate(m.flatten(1).any(1).tolist()) if there]
+
+
 def gram(F: Tensor) -> Tensor:
     """F F^T in float32 at least. F: (N, M). Gives (N, N).
 

@@ -30,7 +30,8 @@ from nstlab.files.sample_images import samples
 from nstlab.images import load_image, resize
 from nstlab.objective import Objective
 from nstlab.runs import optimize
-from nstlab.transfer import style_transfer_objective, stylize, stylize_run
+from nstlab.transfer import stylize, stylize_run
+from nstlab.transfer_objective import style_transfer_objective
 from nstlab.vgg import STYLE_LAYERS, VGG
 
 OUT = Path("out/bench")

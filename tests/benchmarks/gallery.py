@@ -20,7 +20,8 @@ from nstlab.images import load_image, resize, to_pil
 from nstlab.laplacian import MattingLaplacian
 from nstlab.photorealism import photorealize
 from nstlab.runs import Record
-from nstlab.transfer import style_transfer_objective, stylize
+from nstlab.transfer import stylize
+from nstlab.transfer_objective import style_transfer_objective
 from nstlab.vgg import VGG
 
 FIGURES = Path("notebooks/figures")

@@ -13,8 +13,9 @@ from nstlab.engine import evaluate
 from nstlab.images import load_image
 from nstlab.laplacian import MattingLaplacian
 from nstlab.objective import Objective, Point, engine
-from nstlab.terms import ContentTerm, PhotorealismTerm, StyleTerm, Term
-from nstlab.transfer import style_transfer_objective
+from nstlab.regions import Regions, RegionStyleTerm
+from nstlab.terms import ContentTerm, PhotorealismTerm, StyleTerm, Term, TotalVariationTerm
+from nstlab.transfer_objective import style_transfer_objective
 from nstlab.vgg import VGG
 
 # relative tolerance of losses and gradient, by precision
@@ -54,6 +55,21 @@ def test_every_precision_tile_and_network_equals_the_textbook(precision, tile, n
     agree(objective.point(image, evaluate), objective.textbook(image), *WITHIN[precision])
 
 
+@pytest.mark.parametrize("tile", [None, 64])
+@pytest.mark.parametrize("precision", WITHIN)
+def test_regions_equal_the_textbook(precision, tile, vgg, monkeypatch):
+    content, style = load_image("horses", size=128), load_image("great_wave", size=100)
+    soft = torch.rand(3, 1, *content.shape[2:], generator=torch.Generator().manual_seed(0))
+    regions = Regions(soft / soft.sum(0), torch.rand(3, 1, 30, 45, generator=torch.Generator().manual_seed(1)))
+    objective = style_transfer_objective(vgg, content, style, regions=regions, tile=tile, precision=precision)
+    image = image_like(content)
+    agree(objective.point(image, evaluate), objective.textbook(image), *WITHIN[precision])
+    monkeypatch.setenv("NSTLAB_ENGINE", "plain")
+    plain = style_transfer_objective(vgg, content, style, regions=regions).terms["style"]
+    for layer, A in objective.terms["style"].A.items():
+        assert (A - plain.A[layer]).norm() < WITHIN[precision][0] * plain.A[layer].norm()
+
+
 def of_my_own(image: Tensor, F: dict[str, Tensor]) -> Tensor:
     return (F["conv2_1"].mean() - image.mean()).square()
 
@@ -72,10 +88,18 @@ class Doubled(ContentTerm):
 CONTENT = load_image("horses", size=96)
 P = 100 * torch.rand(1, 256, CONTENT.shape[2] // 4, 24, generator=torch.Generator().manual_seed(1))
 A = {"conv1_1": torch.eye(64)[None], "conv2_1": torch.eye(128)[None]}
+SIZES = {"conv1_1": (CONTENT.shape[2], 96), "conv2_1": (CONTENT.shape[2] // 2, 48)}
+MASKS = {layer: torch.rand(2, 1, *SIZES[layer], generator=torch.Generator().manual_seed(2)) for layer in A}
+for _masks in MASKS.values():
+    _masks[0, :, : _masks.shape[2] // 2] = 0  # some rows and tiles without a region
+BY_REGION = {layer: torch.cat([A_l, 2 * A_l]) for layer, A_l in A.items()}
+WEIGHTS = {"conv1_1": torch.tensor([0.3, 0.6]), "conv2_1": torch.tensor([0.7, 0.1])}
 TERMS = {
     "content": ContentTerm("conv3_1", P, 1e-6),
     "style": StyleTerm(A, {"conv1_1": 0.3, "conv2_1": 0.7}),
+    "regions": RegionStyleTerm(BY_REGION, WEIGHTS, MASKS),
     "photorealism": PhotorealismTerm(MattingLaplacian(CONTENT), 100),
+    "variation": TotalVariationTerm(),
     "own": Term(of_my_own, ("conv2_1",)),
     "function": without_layers,
     "subclass": Doubled("conv3_1", P, 1e-6),

@@ -13,7 +13,8 @@ from nstlab.engine.precision import PRECISIONS, bfloat16_is_faster, checked_prec
 from nstlab.images import load_image
 from nstlab.objective import Objective
 from nstlab.terms import ContentTerm, StyleTerm
-from nstlab.transfer import style_transfer_objective, stylize
+from nstlab.transfer import stylize
+from nstlab.transfer_objective import style_transfer_objective
 from nstlab.vgg import VGG
 
 

@@ -14,7 +14,8 @@ from nstlab.files.architecture import places_of
 from nstlab.images import load_image
 from nstlab.objective import Objective
 from nstlab.terms import Term
-from nstlab.transfer import style_transfer_objective, stylize, stylize_run
+from nstlab.transfer import stylize, stylize_run
+from nstlab.transfer_objective import style_transfer_objective
 from nstlab.vgg import CONTENT_LAYER, STYLE_LAYERS, VGG
 
 LAYERS = (CONTENT_LAYER, *STYLE_LAYERS)

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -12,7 +13,7 @@ from PIL import Image
 from nstlab import __main__ as cli
 from nstlab.images import load_image
 from nstlab.optimizers import Adam
-from nstlab.transfer import style_transfer_objective
+from nstlab.transfer_objective import style_transfer_objective
 from nstlab.vgg import VGG
 
 SMALL = ["--size", "96", "--steps", "2"]
@@ -145,3 +146,26 @@ def test_samples_are_listed_with_author_and_licence(capsys):
 def test_it_runs_as_a_module():
     done = subprocess.run([sys.executable, "-m", "nstlab", "samples"], capture_output=True, text=True, check=True)
     assert "chenonceau_river" in done.stdout
+
+
+def test_several_styles_regions_and_colors_from_the_command_line(tmp_path):
+    labels = tmp_path / "labels.png"
+    halves = np.zeros((36, 64, 3), np.uint8)
+    halves[:, 40:] = 255
+    Image.fromarray(halves).save(labels)
+    command = f"stylize horses great_wave night_cafe --size 64 --steps 1 -o {tmp_path / 'out.png'}"
+    run = cli.stylize_from(
+        cli.parser().parse_args(f"{command} --style-mix 3 1 --style-scale 0.5 --color match".split())
+    )
+    assert max(run.objectives[-1].images["style"].shape[2:]) == 32
+    halves_of = f"{command} --content-regions {labels}"
+    with pytest.raises(ValueError, match="masks of the content image have 64 x 36 pixels"):
+        cli.stylize_from(cli.parser().parse_args(halves_of.split()))
+    Image.fromarray(halves).resize((64, 42)).save(labels)
+    run = cli.stylize_from(cli.parser().parse_args(halves_of.split()))
+    assert [len(A) for A in run.objectives[-1].terms["style"].A.values()] == [2] * 5
+    one_style = f"stylize horses great_wave --size 64 --steps 1 -o {tmp_path / 'out.png'}"
+    both = f"{one_style} --content-regions {labels} --style-regions {labels} --total-variation-weight 2 --exact"
+    assert cli.main(both.split()) == 0 and (tmp_path / "out.png").exists()
+    assert cli.main(f"{one_style} --style-regions {labels}".split()) == 2
+    assert cli.main(f"{one_style} --content-regions {labels} -o {labels}".split()) == 2

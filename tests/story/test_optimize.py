@@ -11,11 +11,11 @@ from nstlab.coarse_to_fine import enlarged
 from nstlab.images import load_image, resize
 from nstlab.losses import content_loss, equal_weights, style_loss
 from nstlab.numerics.color_curvature import color_scale
-from nstlab.objective import Objective, targets
+from nstlab.objective import Objective
 from nstlab.optimizers import LBFGS, Adam, Descent
 from nstlab.runs import DivergenceError, Run, optimize
 from nstlab.terms import StyleTerm, Term, relative_weights
-from nstlab.transfer import style_transfer_objective
+from nstlab.transfer_objective import style_transfer_objective, targets
 from nstlab.vgg import CONTENT_LAYER, STYLE_LAYERS, VGG
 
 
