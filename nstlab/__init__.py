@@ -2,10 +2,11 @@
 
     image files  ->  VGG responses  ->  losses  ->  objective  ->  stream of steps  ->  pastiche
 
-`textbook` tells the whole story on one page. The pages `images`, `vgg`, `losses`, `laplacian`, `terms`, `objective`,
-`optimizers`, `coarse_to_fine`, `runs`, `regions`, `colors`, `transfer_objective`, `transfer` and `photorealism` tell it
-in this order, each with what stands before it. `engine` makes it fast; `files` and `numerics` are what the pages stand
-on; `notebook` and `course` look on.
+`textbook` tells the whole story on one page. The pages `images`, `vgg`, `losses`, `laplacian`, `colors`, `terms`,
+`objective`, `optimizers`, `coarse_to_fine`, `runs`, `regions`, `transfer_objective`, `transfer` and `photorealism` tell
+it in this order, each with what stands before it. `engine` makes it fast; `files` and `numerics` are what the pages
+stand on. `control` is built from the two approaches: photographs, regions, textures, films. `notebook` and `course`
+look on.
 """
 
 from __future__ import annotations
@@ -15,6 +16,12 @@ from typing import Any
 
 from nstlab.coarse_to_fine import pyramid
 from nstlab.colors import luminance, match_colors, with_luminance
+from nstlab.control.films import Film, film
+from nstlab.control.measures import Measures, measure
+from nstlab.control.photographs import Photograph, color_match, contrast_match, photograph
+from nstlab.control.proposals import propose_regions
+from nstlab.control.sweeps import Sweep, sweep
+from nstlab.control.textures import texture, texture_run
 from nstlab.images import ImageError, ImageSource, load_image, resize, samples, save_image, to_pil
 from nstlab.laplacian import MattingLaplacian
 from nstlab.losses import (
@@ -46,10 +53,13 @@ __all__ = [
     "ContentTerm",
     "Descent",
     "DivergenceError",
+    "Film",
     "ImageError",
     "ImageSource",
     "MattingLaplacian",
+    "Measures",
     "Objective",
+    "Photograph",
     "PhotorealismTerm",
     "Record",
     "RegionStyleTerm",
@@ -58,13 +68,17 @@ __all__ = [
     "Run",
     "Step",
     "StyleTerm",
+    "Sweep",
     "Term",
     "TotalVariationTerm",
+    "color_match",
     "compare",
     "content_loss",
+    "contrast_match",
     "default_device",
     "descent_run",
     "equal_weights",
+    "film",
     "gram_matrix",
     "layer_style_loss",
     "load_image",
@@ -73,11 +87,14 @@ __all__ = [
     "match_colors",
     "mean_gram_matrix",
     "mean_responses",
+    "measure",
     "on_grid",
     "optimize",
+    "photograph",
     "photorealize",
     "photorealize_run",
     "profile",
+    "propose_regions",
     "pyramid",
     "region_gram_matrices",
     "relative_weights",
@@ -89,7 +106,10 @@ __all__ = [
     "style_transfer_objective",
     "stylize",
     "stylize_run",
+    "sweep",
     "targets",
+    "texture",
+    "texture_run",
     "to_pil",
     "with_luminance",
 ]

@@ -18,6 +18,7 @@ from nstlab import (
     VGG,
     ContentTerm,
     DivergenceError,
+    Film,
     Objective,
     Record,
     Regions,
@@ -26,14 +27,20 @@ from nstlab import (
     StyleTerm,
     load_image,
     load_regions,
+    photograph,
     photorealize_run,
     samples,
     save_image,
     style_transfer_objective,
     stylize_run,
+    texture_run,
 )
 from nstlab.coarse_to_fine import NAMED_STARTS
 from nstlab.colors import COLORS
+from nstlab.control.films import WRITERS as FILM_WRITERS
+from nstlab.control.photographs import CONTENT_WEIGHT as PHOTOGRAPH_CONTENT_WEIGHT
+from nstlab.control.photographs import STEPS as PHOTOGRAPH_STEPS
+from nstlab.control.photographs import WEIGHT as PHOTOGRAPH_WEIGHT
 from nstlab.images import WRITERS
 from nstlab.notebook.figures import figure_formats, plot_losses, save_figure, save_losses
 from nstlab.objective import engine
@@ -72,6 +79,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add_outputs(stylize)
     add = stylize.add_argument
+    add("--film", metavar="OUT", type=Path, help="write the pastiche growing: .gif, .webp, or .mp4 with ffmpeg")
     add("--size", type=int, default=512, help="bound of the longer side in pixels (%(default)s)")
     add(
         "--steps",
@@ -147,6 +155,33 @@ def parser() -> argparse.ArgumentParser:
     add("--device", help="cpu, cuda, mps ... (default: NSTLAB_DEVICE, else the best there is)")
     photorealize.set_defaults(run=photorealize_from)
 
+    photo = commands.add_parser("photograph", help="a photograph in the light and the colors of another one")
+    photo.add_argument("content", metavar="CONTENT", help="a photograph's path, or a sample's name")
+    photo.add_argument("style", metavar="STYLE", help="the photograph whose light it takes, or a sample's name")
+    add_outputs(photo)
+    add = photo.add_argument
+    add("--preview", metavar="OUT", type=Path, help="write the color match, after some seconds")
+    add("--stages", metavar="FOLDER", type=Path, help="write the picture of every stage")
+    add("--content-regions", metavar="LABELS", help="a label picture: which part takes its style from where")
+    add("--style-regions", metavar="LABELS", help="the same colors on STYLE (default: regions are proposed)")
+    add("--size", type=int, default=512, help="bound of the longer side in pixels (%(default)s)")
+    add("--content-weight", type=float, default=PHOTOGRAPH_CONTENT_WEIGHT, help="relative (%(default)g)")
+    add("--weight", type=float, default=PHOTOGRAPH_WEIGHT, help="lambda of the solves (%(default)g)")
+    add("--device", help="cpu, cuda, mps ... (default: NSTLAB_DEVICE, else the best there is)")
+    photo.set_defaults(run=None)
+
+    texture = commands.add_parser("texture", help="a texture like a sample, of any size")
+    texture.add_argument("style", metavar="SAMPLE", help="a picture's path, or a sample's name")
+    add_outputs(texture)
+    add = texture.add_argument
+    add("--film", metavar="OUT", type=Path, help="write the texture growing: .gif, .webp, or .mp4 with ffmpeg")
+    add("--size", type=int, nargs="+", default=[512], help="the longer side in pixels, or height and width (512)")
+    add("--tileable", action="store_true", help="opposite edges meet")
+    add("--steps", type=int, default=60, help="at full size; small sizes get more (%(default)s)")
+    add("--seed", type=int, default=0, help="of the noise (%(default)s)")
+    add("--device", help="cpu, cuda, mps ... (default: NSTLAB_DEVICE, else the best there is)")
+    texture.set_defaults(run=texture_from)
+
     listing = commands.add_parser("samples", help="list the bundled pictures with author and licence")
     listing.set_defaults(run=None)
     return main
@@ -190,6 +225,39 @@ def stylize_from(options: argparse.Namespace) -> Run:
     )
 
 
+def carry_out_photograph(options: argparse.Namespace, watch: Callable[[tqdm, Step], None]) -> int:
+    """Make the photograph, save it and its stages. Gives the exit code."""
+    check_outputs(options)
+    regions = regions_from(options)
+    if regions is not None and regions.style is None:
+        raise ValueError("--content-regions needs --style-regions, the same colors on STYLE.")
+
+    def save_preview(image: Tensor) -> None:
+        if options.preview:
+            save_image(image, options.preview)
+            print(f"wrote {options.preview}", flush=True)
+
+    with tqdm(total=sum(PHOTOGRAPH_STEPS), unit="epoch") as bar:
+        result = photograph(
+            options.content,
+            options.style,
+            regions,
+            lambda step: watch(bar, step),
+            size=options.size,
+            content_weight=options.content_weight,
+            weight=options.weight,
+            preview=save_preview,
+            device=options.device,
+        )
+    with undisturbed():
+        written = save(options, result.image, result.history)
+        for number, (stage, image) in enumerate(result.stages.items() if options.stages else (), 1):
+            written.append(options.stages / f"{number}_{stage.replace(' ', '_')}.png")
+            save_image(image, written[-1])
+    print("wrote " + ", ".join(map(str, written)))
+    return 130 if result.interrupted else 0
+
+
 def regions_from(options: argparse.Namespace) -> Regions | None:
     """The regions that the options name. Raises ValueError for labels of the style image alone."""
     content, style = options.content_regions, options.style_regions
@@ -198,6 +266,18 @@ def regions_from(options: argparse.Namespace) -> Regions | None:
             raise ValueError("--style-regions needs --content-regions, a label picture of the content image.")
         return None
     return load_regions(content, style) if style is not None else Regions(load_regions(content, content).content)
+
+
+def texture_from(options: argparse.Namespace) -> Run:
+    """The run that `nstlab texture` asks for."""
+    return texture_run(
+        options.style,
+        options.size[0] if len(options.size) == 1 else tuple(options.size),
+        tileable=options.tileable,
+        steps=options.steps,
+        seed=options.seed,
+        device=options.device,
+    )
 
 
 def photorealize_from(options: argparse.Namespace) -> Run:
@@ -227,6 +307,8 @@ def check_outputs(options: argparse.Namespace) -> None:
         ("--output", options.output, set(WRITERS)),
         ("--losses", options.losses, {".csv"}),
         ("--plot", options.plot, figure_formats()),
+        ("--film", getattr(options, "film", None), set(FILM_WRITERS)),
+        ("--preview", getattr(options, "preview", None), set(WRITERS)),
     ):
         if path is None:
             continue
@@ -289,15 +371,25 @@ def carry_out(options: argparse.Namespace, watch: Callable[[tqdm, Step], None]) 
     code = 0
     image: Tensor | None
     diverged: DivergenceError | None = None
+    film = Film(options.film) if getattr(options, "film", None) else None
+
+    def seen(step: Step) -> None:
+        watch(bar, step)
+        if film is not None:
+            film(step)
+
     with tqdm(total=run.steps, unit="epoch") as bar:
         try:
-            result = run.finish(lambda step: watch(bar, step))
+            result = run.finish(seen)
             image, history, code = result.image, result.history, 130 if result.interrupted else 0
         except DivergenceError as error:
             image, history, code, diverged = error.image, error.history, 1, error
     if image is not None:
         with undisturbed():
             written = save(options, image, history)
+            if film is not None:
+                film.close()
+                written.append(film.path)
         if code == 130:
             print(f"interrupted after {len(history) - 1} of {run.steps} epochs; the result so far is saved")
         print("wrote " + ", ".join(map(str, written)))
@@ -336,7 +428,7 @@ def main(arguments: Sequence[str] | None = None, watch: Callable[[tqdm, Step], N
         if options.command == "samples":
             print("\n".join(map(str, samples())))
             return 0
-        return carry_out(options, watch)
+        return (carry_out_photograph if options.command == "photograph" else carry_out)(options, watch)
     except (ValueError, OSError) as error:  # ImageError and WeightsError are ValueErrors
         print(f"nstlab: {error}", file=sys.stderr)
         return 2

@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from nstlab.colors import match_colors
 from nstlab.files.pixels import in_range
 from nstlab.images import resize, without_color
 from nstlab.objective import Objective, Point
@@ -92,6 +93,9 @@ def enlarged(image: Tensor, objective: Objective) -> Tensor:
 def starting_image(objective: Objective, start: Start, seed: int) -> Tensor:
     """The image that a run begins with, (1, 3, H, W), at the objective's size and on its device.
 
+    "noise" is uniform in [0, 1]; if there is a style image, its colors get that image's mean and covariance. The losses
+    hardly determine the color of flat areas, so that the tints of the start would stay there as grain.
+
     Raises ValueError for a seed or a start that does not exist, ImageError for values outside [0, 1].
     """
     if isinstance(start, str) and start == "noise":
@@ -99,6 +103,8 @@ def starting_image(objective: Objective, start: Start, seed: int) -> Tensor:
             raise ValueError(f"seed={seed!r} must be a whole number of at most 64 bits.")
         generator = torch.Generator().manual_seed(seed)
         noise = torch.rand(1, 3, *objective.size, generator=generator).to(objective.device)
+        if "style" in objective.images:
+            noise = match_colors(noise, objective.images["style"])
         return without_color(noise) if objective.gray else noise
     image = objective.images.get(start) if isinstance(start, str) else start
     if not isinstance(image, Tensor) or image.ndim != 4 or image.shape[:2] != (1, 3):

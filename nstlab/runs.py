@@ -162,7 +162,7 @@ def optimize(
     """Change the pixels of an image so that the objective falls, and give every step on the way.
 
     objective: what to minimize, or from coarse to fine a list of (objective, steps), the smallest size first; `steps`
-    is then ignored, and sizes without steps are left out. start: "noise" (uniform in [0, 1], drawn with `seed`),
+    is then ignored, and sizes without steps are left out. start: "noise" (drawn with `seed`, see `starting_image`),
     "content", "style", or an image (1, 3, H, W) in [0, 1]; it is resized to the first size. optimizer: "lbfgs" or
     "adam".
 

@@ -24,7 +24,8 @@ from nstlab.images import load_image, samples
 CONTENT_LAYER = "conv4_2"  # of [1]
 STYLE_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")  # of [1]
 POOLINGS: dict[str, Callable[[Tensor, int], Tensor]] = {"avg": nnf.avg_pool2d, "max": nnf.max_pool2d}
-NETWORKS, PADDINGS = tuple(BUNDLED), ("replicate", "zeros")
+PADDINGS = {"replicate": "replicate", "zeros": "constant", "circular": "circular"}  # modes of torch.nn.functional.pad
+NETWORKS = tuple(BUNDLED)
 MEAN_RESPONSES = {network: DATA / f"{network}_mean_responses.safetensors" for network in BUNDLED}
 MEAN_RESPONSE_SIZE = 256  # longer side in pixels of the photographs that the mean responses are taken over
 
@@ -37,7 +38,7 @@ class VGG(nn.Module):
     network: "vgg19" (16 convolutions, the papers' network) or "vgg16" (13); the filters of both are in the package.
     pooling: "avg", as [1] advises, or "max", as the network was trained.
     padding: "replicate" repeats the outermost pixels of every layer's input, so that a pastiche shows no colored frame;
-        "zeros" is how the network was trained.
+        "zeros" is how the network was trained; "circular" continues the image on its opposite side, for textures.
     normalized: scale every filter so that its mean response over photographs and places is 1, section 2 of [1].
     weights: see `load_filters`; seed: of weights="random".
 
@@ -145,14 +146,15 @@ class VGG(nn.Module):
 
 
 def with_border(x: Tensor, padding: str) -> Tensor:
-    """Responses (B, C, h, w) with one more place on every side: zeros, or copies of the outermost places.
+    """Responses (B, C, h, w) with one more place on every side: zeros, or copies of the outermost places, of the same
+    or of the opposite side.
 
     >>> with_border(torch.tensor([[[[1.0, 2.0]]]]), "replicate")
     tensor([[[[1., 1., 2., 2.],
               [1., 1., 2., 2.],
               [1., 1., 2., 2.]]]])
     """
-    return nnf.pad(x, (1, 1, 1, 1), mode="replicate" if padding == "replicate" else "constant")
+    return nnf.pad(x, (1, 1, 1, 1), PADDINGS[padding])
 
 
 @torch.no_grad()
@@ -181,11 +183,11 @@ def photographs() -> list[Tensor]:
 def known_mean_responses(vgg: VGG, filters: Filters, bundled: bool) -> dict[str, Tensor]:
     """The mean responses to the bundled photographs, for this network's filters, pooling and padding.
 
-    Those of the bundled filters are in the package; others are computed once and kept in torch's cache by the hash of
-    the filters. A filter that never responds keeps its scale.
+    Those of the bundled filters are in the package, except for circular padding; others are computed once and kept in
+    torch's cache by the hash of the filters. A filter that never responds keeps its scale.
     """
     variant = f"{vgg.pooling}_{vgg.padding}"
-    if bundled:
+    if bundled and vgg.padding != "circular":
         stored = safetensors.torch.load_file(MEAN_RESPONSES[vgg.network])
         found = {name: stored[f"{variant}.{name}"] for name in vgg.layers}
     else:

@@ -10,14 +10,14 @@ with newly computed means.
 import safetensors.torch
 
 from nstlab.engine.pooling import POOLINGS
-from nstlab.vgg import MEAN_RESPONSES, PADDINGS, VGG, mean_responses, photographs
+from nstlab.vgg import MEAN_RESPONSES, VGG, mean_responses, photographs
 
 if __name__ == "__main__":
     for network, path in MEAN_RESPONSES.items():
         table = {
             f"{pooling}_{padding}.{layer}": s
             for pooling in POOLINGS
-            for padding in PADDINGS
+            for padding in ("replicate", "zeros")  # "circular" is for textures; its means are computed when asked for
             for layer, s in mean_responses(VGG(network, pooling, padding), photographs()).items()
         }
         safetensors.torch.save_file(table, path)

@@ -9,16 +9,17 @@ import torch.nn.functional as nnf
 from torch import Tensor
 
 from nstlab.engine.buffers import empty
+from nstlab.vgg import PADDINGS
 
 BAND = 1 << 22  # numbers in a band
-BORDER = {"zeros": 0, "replicate": 1}  # width of the padding that depends on x, and so contributes to dL/dx
+BORDER = {"zeros": 0, "replicate": 1, "circular": 1}  # width of the padding that depends on x, and so adds to dL/dx
 
 
 def convolve_relu(x: Tensor, weight: Tensor, bias: Tensor, padding: str, band: int = BAND) -> Tensor:
     """max(0, W * x + b), with x padded by one place on every side.
 
-    x: (B, C, h, w). weight: (N, C, 3, 3). bias: (N,). padding: "zeros", or "replicate" for copies of the outermost
-    places. band: how many numbers are computed at a time. Gives (B, N, h, w).
+    x: (B, C, h, w). weight: (N, C, 3, 3). bias: (N,). padding: "zeros", "replicate" for copies of the outermost places,
+    "circular" for those of the opposite side. band: how many numbers are computed at a time. Gives (B, N, h, w).
 
     >>> convolve_relu(torch.ones(1, 1, 3, 4), torch.ones(1, 1, 3, 3), torch.full((1,), -5.0), "zeros")
     tensor([[[[0., 1., 1., 0.],
@@ -44,27 +45,29 @@ def convolve_transposed(d: Tensor, weight: Tensor, padding: str, band: int = BAN
               [6., 7., 8.]]]])
     """
     rotated = weight.transpose(0, 1).flip(2, 3).contiguous(memory_format=torch.channels_last)
-    border = BORDER[padding]
-    y = in_bands(d, rotated, None, 1 + border, "zeros", lambda y, out: out.copy_(y), band)
-    return fold_border(y, border)
+    y = in_bands(d, rotated, None, 1 + BORDER[padding], "zeros", lambda y, out: out.copy_(y), band)
+    return fold_border(y, padding)
 
 
-def fold_border(y: Tensor, border: int) -> Tensor:
-    """dL/dx from y, the derivative by x with its replicated border.
+def fold_border(y: Tensor, padding: str) -> Tensor:
+    """dL/dx from y, the derivative by x with its border.
 
     The derivative by a copy is added to that by its original.
 
-    y: (B, C, h + 2 border, w + 2 border), overwritten. border: its width, 0 or 1. Gives a view of y, (B, C, h, w).
+    y: (B, C, h + 2, w + 2), overwritten; with "zeros" (B, C, h, w), without a border. Gives a view of y, (B, C, h, w).
 
-    >>> fold_border(torch.ones(1, 1, 4, 5), 1)
+    >>> fold_border(torch.ones(1, 1, 4, 5), "replicate")
     tensor([[[[4., 2., 4.],
               [4., 2., 4.]]]])
+    >>> fold_border(torch.arange(5.0).expand(1, 1, 3, 5).clone(), "circular")
+    tensor([[[[15.,  6.,  9.]]]])
     """
-    if not border:
+    if not BORDER[padding]:
         return y
+    first, last = (-2, 1) if padding == "circular" else (1, -2)  # the originals of the first and of the last copy
     for dim in (2, 3):
-        y.select(dim, 1).add_(y.select(dim, 0))
-        y.select(dim, -2).add_(y.select(dim, -1))
+        y.select(dim, first).add_(y.select(dim, 0))
+        y.select(dim, last).add_(y.select(dim, -1))
     return y[:, :, 1:-1, 1:-1]
 
 
@@ -85,24 +88,37 @@ def in_bands(
     (B, C, h, w), N = x.shape, weight.shape[0]
     rows = max(1, band // (B * w * max(C, N)))
     if rows >= h or x.device.type != "cpu":
-        y = convolve(x, weight, bias, (pad, pad), pad, padding)
+        y = convolve(x, weight, bias, -pad, h + pad, pad, padding)
         finish(y, y)
         return y
     output = empty((B, N, h - 2 + 2 * pad, w - 2 + 2 * pad), like=x)
     for start in range(0, output.shape[2], rows):
         out = output[:, :, start : start + rows]
-        top, bottom = start - pad, start + out.shape[2] + 2 - pad
-        pad_rows = (max(0, -top), max(0, bottom - h))
-        finish(convolve(x[:, :, max(0, top) : bottom], weight, bias, pad_rows, pad, padding), out)
+        finish(convolve(x, weight, bias, start - pad, start + out.shape[2] + 2 - pad, pad, padding), out)
     return output
 
 
-def convolve(
-    x: Tensor, weight: Tensor, bias: Tensor | None, pad_rows: tuple[int, int], pad_columns: int, padding: str
-) -> Tensor:
-    """W * x + b, with x padded by pad_rows above and below, and by pad_columns on the left and on the right."""
-    if padding == "replicate":
-        return nnf.conv2d(nnf.pad(x, (pad_columns, pad_columns, *pad_rows), "replicate"), weight, bias)
-    larger = max(pad_rows)  # conv2d pads above and below equally; the surplus rows are cut off
-    y = nnf.conv2d(x, weight, bias, padding=(larger, pad_columns))
-    return y.narrow(2, larger - pad_rows[0], y.shape[2] - 2 * larger + sum(pad_rows))
+def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, top: int, bottom: int, pad: int, padding: str) -> Tensor:
+    """W * x + b from the rows top .. bottom of x, which may lie outside it, and its columns padded by `pad`."""
+    if padding != "zeros":
+        return nnf.conv2d(padded(x, (top, bottom), (-pad, x.shape[3] + pad), padding), weight, bias)
+    above, below = max(0, -top), max(0, bottom - x.shape[2])
+    larger = max(above, below)  # conv2d pads above and below equally; the surplus rows are cut off
+    y = nnf.conv2d(x[:, :, max(0, top) : bottom], weight, bias, padding=(larger, pad))
+    return y.narrow(2, larger - above, y.shape[2] - 2 * larger + above + below)
+
+
+def padded(x: Tensor, rows: tuple[int, int], columns: tuple[int, int], padding: str) -> Tensor:
+    """x from the first to before the last of these rows and columns, which may lie outside it.
+
+    x: (B, C, h, w). All columns of x, and some more. Gives (B, C, number of rows, number of columns).
+
+    >>> padded(torch.tensor([[[[1.0, 2.0, 3.0]]]]), (0, 1), (-1, 5), "circular")
+    tensor([[[[3., 1., 2., 3., 1., 2.]]]])
+    """
+    (top, bottom), (left, right), (h, w) = rows, columns, x.shape[2:]
+    if padding == "circular":  # torch.nn.functional.pad takes three times as long, and no more than a whole image
+        i, j = (torch.arange(*span, device=x.device) % n for span, n in ((rows, h), (columns, w)))
+        return x.permute(0, 2, 3, 1)[:, i[:, None], j].permute(0, 3, 1, 2)
+    widths = (-left, right - w, max(0, -top), max(0, bottom - h))
+    return nnf.pad(x[:, :, max(0, top) : bottom], widths, PADDINGS[padding])

@@ -49,21 +49,29 @@ def whole(size: tuple[int, int]) -> Tile:
     return Tile(rows, columns, rows, columns)
 
 
-def tiles(size: tuple[int, int], tile: int | None, halo: int) -> list[Tile]:
+def tiles(size: tuple[int, int], tile: int | None, halo: int | None) -> list[Tile]:
     """Tiles that cover every pixel of an image exactly once, of nearly equal size.
 
     size: (H, W). tile: their largest side in pixels, a multiple of GRID; None: one tile. halo: its width in pixels, a
-    multiple of GRID. Raises ValueError for another `tile`.
+    multiple of GRID; None: as in `halo`. Raises ValueError for another `tile`, and for several tiles without a halo.
 
     >>> [(t.rows, t.visible_rows) for t in tiles((200, 64), tile=128, halo=16)]
     [(slice(0, 128, None), slice(0, 144, None)), (slice(128, 200, None), slice(64, 200, None))]
     """
     if tile is None:
         return [whole(size)]
+    by_rows, by_columns = spans(size[0], tile), spans(size[1], tile)
+    if len(by_rows) == len(by_columns) == 1:
+        return [whole(size)]
+    if halo is None:
+        raise ValueError(
+            f"tile: an image of {size[1]} x {size[0]} pixels cannot be divided into tiles of {tile} with "
+            f"padding='circular', which needs opposite ends at once. Use tile=None, or a smaller image."
+        )
     return [
         Tile(rows, columns, with_halo(rows, halo, size[0]), with_halo(columns, halo, size[1]))
-        for rows in spans(size[0], tile)
-        for columns in spans(size[1], tile)
+        for rows in by_rows
+        for columns in by_columns
     ]
 
 
@@ -97,14 +105,16 @@ def in_places(span: slice, layer: str) -> slice:
     return slice(span.start // stride(layer), span.stop // stride(layer))
 
 
-def halo(vgg: VGG, layers: Iterable[str]) -> int:
+def halo(vgg: VGG, layers: Iterable[str]) -> int | None:
     """The width of the halo in pixels: how far the responses of these layers depend on pixels outside a tile.
 
     Every 3x3 convolution adds one place of its layer; poolings add nothing, since tiles end along the grid. The sum is
-    rounded up to a multiple of GRID.
+    rounded up to a multiple of GRID. None for circular padding: pixels at the opposite end are not in any halo.
 
     >>> halo(VGG(), ["conv1_1"]), halo(VGG(), ["conv1_1", "conv5_1"])
     (16, 80)
     """
+    if vgg.padding == "circular":
+        return None
     reach = sum(stride(layer) for layer in vgg.down_to(layers))
     return -(-reach // GRID) * GRID

@@ -25,13 +25,11 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as nnf
 from torch import Tensor
 
 from nstlab.engine.buffers import empty
-from nstlab.engine.convolution import BORDER, fold_border
+from nstlab.engine.convolution import BORDER, fold_border, padded
 
-PAD_MODES = {"zeros": "constant", "replicate": "replicate"}  # names in torch.nn.functional.pad
 CHUNK = 1 << 22  # numbers of transformed tiles at a time, so that they stay in the CPU's cache
 
 
@@ -154,8 +152,8 @@ def transform_filters(weight: Tensor, algorithm: Algorithm | None = None) -> Ten
 def convolve_relu(x: Tensor, U: Tensor, bias: Tensor, padding: str, chunk: int = CHUNK) -> Tensor:
     """max(0, W * x + b), with x padded by one place on every side.
 
-    x: (B, C, h, w). U: the filters W, transformed. bias: (N,). padding: "zeros", or "replicate" for copies of the
-    outermost places. chunk: how many numbers of transformed tiles are computed at a time. Gives (B, N, h, w).
+    x: (B, C, h, w). U: the filters W, transformed. bias: (N,). padding: as for `convolution.convolve_relu`. chunk: how
+    many numbers of transformed tiles are computed at a time. Gives (B, N, h, w).
 
     >>> U = transform_filters(torch.ones(1, 1, 3, 3))
     >>> convolve_relu(torch.ones(1, 1, 3, 4), U, torch.full((1,), -5.0), "zeros").round(decimals=4)
@@ -177,8 +175,7 @@ def convolve_transposed(d: Tensor, U: Tensor, padding: str, chunk: int = CHUNK) 
               [3., 4., 5.],
               [6., 7., 8.]]]])
     """
-    border = BORDER[padding]
-    return fold_border(in_tiles(d, U.transpose(1, 2), None, 1 + border, "zeros", True, chunk), border)
+    return fold_border(in_tiles(d, U.transpose(1, 2), None, 1 + BORDER[padding], "zeros", True, chunk), padding)
 
 
 def in_tiles(x: Tensor, U: Tensor, bias: Tensor | None, pad: int, padding: str, reverse: bool, chunk: int) -> Tensor:
@@ -196,10 +193,8 @@ def in_tiles(x: Tensor, U: Tensor, bias: Tensor | None, pad: int, padding: str, 
     for image, output in zip(x.split(1), by_tile, strict=True):
         for start in range(0, rows, step):
             out = output[start : start + step]
-            top, bottom = m * start - pad, m * (start + len(out)) + 2 - pad
-            widths = (pad, m * columns + 2 - pad - w, max(0, -top), max(0, bottom - h))
-            padded = nnf.pad(image[:, :, max(0, top) : bottom], widths, PAD_MODES[padding])
-            convolve_tiles(padded[0].permute(1, 2, 0).contiguous(), U, bias, reverse, out)
+            seen = (m * start - pad, m * (start + len(out)) + 2 - pad), (-pad, m * columns + 2 - pad)
+            convolve_tiles(padded(image, *seen, padding)[0].permute(1, 2, 0).contiguous(), U, bias, reverse, out)
     return y[:, :, :H, :W]
 
 

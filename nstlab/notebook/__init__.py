@@ -11,12 +11,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nstlab.notebook.figures import compare, figure, plot_losses, save_figure, save_losses, show
+from nstlab.notebook.region_figures import show_photograph, show_regions
 
 if TYPE_CHECKING:
     from nstlab.notebook.image_picker import ImagePicker
     from nstlab.notebook.run_panel import LiveRun
 
-__all__ = ["ImagePicker", "LiveRun", "compare", "figure", "plot_losses", "save_figure", "save_losses", "show"]
+__all__ = [
+    "ImagePicker",
+    "LiveRun",
+    "compare",
+    "figure",
+    "plot_losses",
+    "save_figure",
+    "save_losses",
+    "show",
+    "show_photograph",
+    "show_regions",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -55,6 +55,21 @@ def test_every_precision_tile_and_network_equals_the_textbook(precision, tile, n
     agree(objective.point(image, evaluate), objective.textbook(image), *WITHIN[precision])
 
 
+@pytest.mark.parametrize("size", [128, 75])  # 75 is odd at every pooling
+@pytest.mark.parametrize("pooling", ["avg", "max"])
+@pytest.mark.parametrize("precision", WITHIN)
+def test_circular_padding_equals_the_textbook_and_takes_no_tiles(precision, pooling, size):
+    content, style = load_image("horses", size=size), load_image("great_wave", size=64)
+    network, options = VGG(pooling=pooling, padding="circular"), {"precision": precision}
+    objective = style_transfer_objective(network, content, style, tile=128, **options)  # a tile for the whole image
+    image = image_like(content)
+    agree(objective.point(image, evaluate), objective.textbook(image), *WITHIN[precision])
+    with pytest.raises(ValueError, match=r"tiles of 64 with padding='circular'.*tile=None"):
+        style_transfer_objective(network, content, style, tile=64, **options)
+    with pytest.raises(ValueError, match=r"tiles of 64 with padding='circular'.*tile=None"):
+        evaluate(Objective(objective.terms, objective.weights, objective.size, network, tile=64), image)
+
+
 @pytest.mark.parametrize("tile", [None, 64])
 @pytest.mark.parametrize("precision", WITHIN)
 def test_regions_equal_the_textbook(precision, tile, vgg, monkeypatch):

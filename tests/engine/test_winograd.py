@@ -7,9 +7,9 @@ from test_convolution import forward_and_backward
 from torch import Tensor
 
 from nstlab.engine.network import KEPT, read
-from nstlab.engine.winograd import CHUNK, F2X2, F4X4, PAD_MODES, convolve_relu, convolve_transposed, transform_filters
+from nstlab.engine.winograd import CHUNK, F2X2, F4X4, convolve_relu, convolve_transposed, transform_filters
 from nstlab.images import load_image
-from nstlab.vgg import VGG
+from nstlab.vgg import PADDINGS, VGG
 
 
 def responses(vgg: VGG, image: Tensor, layer: str, precision: str = "float32") -> Tensor:
@@ -21,7 +21,7 @@ def numbers(*shape: int) -> Tensor:
 
 
 @pytest.mark.parametrize("algorithm", [F2X2, F4X4], ids=["2x2", "4x4"])
-@pytest.mark.parametrize("padding", PAD_MODES)
+@pytest.mark.parametrize("padding", PADDINGS)
 @pytest.mark.parametrize("size", [(8, 6), (7, 5), (1, 1), (2, 9)])
 def test_it_equals_a_plain_convolution_in_both_passes(size, padding, algorithm):
     x, weight, bias, d = numbers(2, 3, *size), numbers(5, 3, 3, 3), numbers(5), numbers(2, 5, *size)
@@ -32,7 +32,7 @@ def test_it_equals_a_plain_convolution_in_both_passes(size, padding, algorithm):
     torch.testing.assert_close(convolve_transposed(d, U, padding), gradient)
 
 
-@pytest.mark.parametrize("padding", PAD_MODES)
+@pytest.mark.parametrize("padding", PADDINGS)
 @pytest.mark.parametrize("algorithm", [F2X2, F4X4], ids=["2x2", "4x4"])
 def test_rows_of_tiles_in_chunks_equal_all_at_once(algorithm, padding):
     x, U, bias = numbers(1, 3, 40, 6), transform_filters(numbers(4, 3, 3, 3), algorithm), numbers(4)

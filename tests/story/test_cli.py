@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from nstlab import __main__ as cli
+from nstlab.files.sample_images import IMAGES
 from nstlab.images import load_image
 from nstlab.optimizers import Adam
 from nstlab.transfer_objective import style_transfer_objective
@@ -169,3 +170,30 @@ def test_several_styles_regions_and_colors_from_the_command_line(tmp_path):
     assert cli.main(both.split()) == 0 and (tmp_path / "out.png").exists()
     assert cli.main(f"{one_style} --style-regions {labels}".split()) == 2
     assert cli.main(f"{one_style} --content-regions {labels} -o {labels}".split()) == 2
+
+
+def test_photograph_writes_preview_stages_and_result(tmp_path, capsys):
+    labels = [str(IMAGES / "labels" / f"hills_{season}.png") for season in ("summer", "autumn")]
+    out, preview, stages = tmp_path / "out.png", tmp_path / "preview.png", tmp_path / "stages"
+    command = f"photograph hills_summer hills_autumn --size 96 -o {out}"
+    regions = f"--content-regions {labels[0]} --style-regions {labels[1]}"
+    assert cli.main(f"{command} {regions} --preview {preview} --stages {stages}".split()) == 0
+    assert load_image(out).shape == (1, 3, 72, 96) and preview.exists()
+    assert [path.name for path in sorted(stages.iterdir())] == [
+        "1_color_match.png", "2_preview.png", "3_approach_1.png", "4_solve.png", "5_contrast.png", "6_photograph.png",
+    ]  # fmt: skip
+    assert f"wrote {preview}" in capsys.readouterr().out
+    assert cli.main(f"{command} --content-regions {labels[0]}".split()) == 2
+    assert "needs --style-regions" in capsys.readouterr().err
+    assert cli.main(f"{command} {regions} --preview {out}".split()) == 2
+
+
+def test_texture_and_film(tmp_path, capsys):
+    out, film = tmp_path / "texture.png", tmp_path / "growing.gif"
+    command = f"texture texture_citrus -o {out} --steps 1 --size 64 80 --tileable --film {film}"
+    assert cli.main(command.split()) == 0
+    assert load_image(out).shape == (1, 3, 64, 80) and f"wrote {out}, {film}" in capsys.readouterr().out
+    with Image.open(film) as pictures:
+        assert pictures.n_frames == 2 and pictures.size == (80, 64)
+    assert cli.main(f"stylize horses great_wave -o {out} --film {tmp_path / 'growing.avi'}".split()) == 2
+    assert "--film" in capsys.readouterr().err

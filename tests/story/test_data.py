@@ -10,7 +10,9 @@ from PIL import Image
 from safetensors import safe_open
 
 from nstlab.files.filter_files import BUNDLED, BUNDLED_SHA256
-from nstlab.files.sample_images import samples
+from nstlab.files.sample_images import IMAGES, samples
+from nstlab.images import load_image
+from nstlab.regions import load_regions
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "nstlab" / "data"
@@ -101,9 +103,18 @@ def test_table_and_sources_say_the_same(sample):
 
 
 def test_every_bundled_picture_is_in_the_table_and_in_sources():
-    on_disk = {str(path.relative_to(DATA / "images").as_posix()) for path in DATA.glob("images/*/*")}
+    on_disk = {str(path.relative_to(DATA / "images").as_posix()) for path in DATA.glob("images/*/*.jpg")}
     assert on_disk == {f"{sample.kind}/{sample.name}.jpg" for sample in samples()} == set(sources())
 
 
 def test_sample_names_are_unique():
     assert len({sample.name for sample in samples()}) == len(samples())
+
+
+def test_every_photograph_of_a_pair_has_labels_of_its_size():
+    pairs = [("waterfront_day", "waterfront_night"), ("berlin_day", "berlin_dusk"), ("hills_summer", "hills_autumn")]
+    for pair in pairs:
+        regions = load_regions(*(IMAGES / "labels" / f"{name}.png" for name in pair))
+        assert 3 <= len(regions) <= 5
+        for name, masks in zip(pair, (regions.content, regions.style), strict=True):
+            assert masks.shape[2:] == load_image(name).shape[2:]

@@ -1,6 +1,7 @@
 """The network, against torchvision's with the same numbers, and its filters from every place they can come from."""
 
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import safetensors.torch
 import torch
 from torchvision.models import vgg19
 
-from nstlab.files.architecture import layer_names, shapes
+from nstlab.files.architecture import layer_names, shapes, stride
 from nstlab.files.filter_files import (
     BUNDLED,
     ORIGINAL,
@@ -133,10 +134,18 @@ def test_pooling_and_padding_are_what_they_say(image):
     zeros, replicate = (VGG(padding=p)(image, ["conv1_1"])["conv1_1"] for p in ("zeros", "replicate"))
     torch.testing.assert_close(zeros[..., 1:-1, 1:-1], replicate[..., 1:-1, 1:-1])
     flat = torch.full((1, 3, 32, 32), 0.9)
-    for network in ("vgg16", "vgg19"):
-        vgg = VGG(network)
+    for network, padding in product(("vgg16", "vgg19"), ("replicate", "circular")):
+        vgg = VGG(network, padding=padding)
         for layer, F in vgg(flat, vgg.layers).items():
             torch.testing.assert_close(F, F[..., :1, :1].expand_as(F), rtol=1e-3, atol=1e-2, msg=f"a frame in {layer}")
+
+
+@pytest.mark.parametrize("pooling", ["avg", "max"])
+def test_with_circular_padding_the_image_has_no_edge(pooling, image):
+    network, x, moved = VGG(pooling=pooling, padding="circular"), image[..., :48, :96], (16, 32)
+    F, shifted = network(x, network.layers), network(x.roll(moved, (2, 3)), network.layers)
+    expected = {layer: F[layer].roll([n // stride(layer) for n in moved], (2, 3)) for layer in network.layers}
+    assert largest_difference(shifted, expected) < 1e-5
 
 
 def test_normalized_network_has_mean_response_1_and_is_otherwise_the_same(image):
@@ -164,6 +173,9 @@ def test_mean_responses_of_other_filters_are_computed_once_and_kept(tmp_path, mo
     safetensors.torch.save_file(doubled, kept)
     second = VGG(weights="random", normalized=True)  # divides by what is kept, and does not compute it again
     torch.testing.assert_close(second.conv1_1.weight, first.conv1_1.weight / 2)
+    circular = VGG(padding="circular", normalized=True)  # whose means are not in the package
+    for mean in mean_responses(circular, photographs()).values():
+        torch.testing.assert_close(mean, (mean > 0).to(mean), atol=1e-3, rtol=0)
 
 
 def test_random_filters_depend_on_the_seed_alone():
@@ -230,7 +242,7 @@ def test_without_a_network_torchvisions_filters_name_the_bundled_ones_as_the_way
     [
         (lambda vgg: VGG("vgg11"), "vgg16, vgg19"),
         (lambda vgg: VGG(pooling="mean"), "avg, max"),
-        (lambda vgg: VGG(padding="wrap"), "replicate, zeros"),
+        (lambda vgg: VGG(padding="wrap"), "replicate, zeros, circular"),
         (lambda vgg: vgg(torch.zeros(1, 3, 32, 32), ["conv9_1"]), "conv9_1"),
         (lambda vgg: vgg(torch.zeros(1, 3, 32, 32), []), "none was named"),
         (lambda vgg: vgg(torch.zeros(3, 32, 32), ["conv1_1"]), "B, 3, H, W"),

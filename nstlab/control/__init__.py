@@ -1,0 +1,1 @@
+"""What stands on the two approaches: photographs with regions, regions without drawing, textures, measures, films."""

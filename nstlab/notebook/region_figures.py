@@ -1,0 +1,74 @@
+"""Regions drawn over both images, one color for each pair, and what stands where a photograph is made, as a strip."""
+
+from __future__ import annotations
+
+import torch
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from torch import Tensor
+
+from nstlab.control.photographs import Photograph
+from nstlab.images import resize, to_pil
+from nstlab.notebook.figures import compare, figure
+from nstlab.regions import Regions, on_grid
+
+PALETTE = ("#56b4e9", "#d55e00", "#009e73", "#f0e442", "#cc79a7", "#0072b2", "#e69f00", "#999999")  # Okabe and Ito
+STRENGTH = 0.55  # of the colors over the image
+
+
+def show_regions(content: Tensor, style: Tensor, regions: Regions, height: float = 2.8) -> Figure:
+    """Both images with their regions: pairs have one color, and the legend names them with their shares.
+
+    content, style: (1, 3, H, W) in [0, 1]. height: of the images, in inches.
+
+    >>> fig = show_regions(torch.rand(1, 3, 32, 48), torch.rand(1, 3, 40, 40), Regions(torch.ones(1, 1, 32, 48)))
+    """
+    images = {"content": (content, regions.content)}
+    if regions.style is not None:
+        images["style"] = (style, regions.style)
+    widths = [image.shape[3] / image.shape[2] for image, _ in images.values()]
+    fig, axes = figure(sum(widths) * height, height + 0.7, columns=len(images), width_ratios=widths)
+    for ax, (caption, (image, masks)) in zip(axes, images.items(), strict=True):
+        ax.imshow(to_pil(tinted(image, masks)))
+        ax.set_title(caption, fontsize=10)
+        ax.axis("off")
+    handles = [
+        Patch(color=color_of(r), label=f"{name} ({share:.0%})")
+        for r, (name, share) in enumerate(zip(regions.names, regions.shares.tolist(), strict=True))
+    ]
+    fig.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 5), fontsize=9, frameon=False)
+    return fig
+
+
+def tinted(image: Tensor, masks: Tensor) -> Tensor:
+    """The image in gray under the colors of its masks, (R, 1, h, w); gray alone where there is none."""
+    m = on_grid(masks, (image.shape[2], image.shape[3]))
+    colors = torch.tensor([rgb(color_of(r)) for r in range(len(m))]).view(-1, 3, 1, 1)
+    gray = image.mean(1, keepdim=True)
+    covered = m.sum(0, keepdim=True).clamp(max=1)
+    share = m / m.sum(0, keepdim=True).clamp(min=1)
+    return (gray * (1 - STRENGTH * covered) + STRENGTH * (share * colors).sum(0, keepdim=True)).clamp(0, 1)
+
+
+def color_of(region: int) -> str:
+    """The color of a region in figures; after the eighth they repeat."""
+    return PALETTE[region % len(PALETTE)]
+
+
+def rgb(color: str) -> tuple[float, ...]:
+    """A hexadecimal color as numbers in [0, 1].
+
+    >>> rgb("#ff0000")
+    (1.0, 0.0, 0.0)
+    """
+    return tuple(int(color[k : k + 2], 16) / 255 for k in (1, 3, 5))
+
+
+def show_photograph(content: Tensor, style: Tensor, result: Photograph, height: float = 2.0) -> Figure:
+    """Content, style and every stage of a photograph, in rows of four, with the seconds after which each was there.
+
+    content, style: (1, 3, H, W) in [0, 1]. height: of a row, in inches.
+    """
+    shown = {"content": content, "style": resize(style, max(content.shape[2:]))}
+    shown |= {f"{stage}, {result.seconds[stage]:.0f} s": image for stage, image in result.stages.items()}
+    return compare(shown, height, columns=4)

@@ -1,0 +1,40 @@
+"""Figures of regions and photographs."""
+
+import torch
+
+from nstlab.control.photographs import STAGES, Photograph
+from nstlab.notebook.region_figures import PALETTE, STRENGTH, rgb, show_photograph, show_regions, tinted
+from nstlab.regions import Regions
+
+
+def halves():
+    masks = torch.zeros(2, 1, 32, 48)
+    masks[0, ..., :24], masks[1, ..., 24:] = 1, 1
+    return masks
+
+
+def test_each_region_has_its_color_in_both_images_and_in_the_legend():
+    regions = Regions(halves(), halves().flip(3), ("sky", "land"))
+    fig = show_regions(torch.zeros(1, 3, 32, 48), torch.zeros(1, 3, 64, 96), regions)
+    assert [text.get_text() for text in fig.legends[0].get_texts()] == ["sky (50%)", "land (50%)"]
+    shown = tinted(torch.zeros(1, 3, 32, 48), regions.content)
+    first, second = (STRENGTH * torch.tensor(rgb(color)) for color in PALETTE[:2])
+    assert torch.allclose(shown[0, :, 0, 0], first) and torch.allclose(shown[0, :, 0, 40], second)
+    assert (
+        len(fig.axes) == 2
+        and len(show_regions(torch.zeros(1, 3, 32, 48), torch.zeros(1, 3, 9, 9), Regions(halves())).axes) == 1
+    )
+
+
+def test_what_no_region_covers_stays_gray():
+    image = torch.rand(1, 3, 32, 48)
+    shown = tinted(image, halves()[:1])
+    assert torch.allclose(shown[..., 24:], image.mean(1, keepdim=True).expand(1, 3, 32, 48)[..., 24:])
+
+
+def test_a_strip_has_every_stage_with_its_seconds():
+    stages = {stage: torch.rand(1, 3, 32, 48) for stage in STAGES}
+    result = Photograph(stages["photograph"], [], False, stages, {stage: float(n) for n, stage in enumerate(STAGES)})
+    fig = show_photograph(torch.rand(1, 3, 32, 48), torch.rand(1, 3, 64, 64), result)
+    captions = [ax.get_title() for ax in fig.axes]
+    assert captions == ["content", "style", *(f"{stage}, {n} s" for n, stage in enumerate(STAGES))]
