@@ -115,12 +115,12 @@ def style_transfer_objective(
     w_l = equal_weights(STYLE_LAYERS) if style_layers is None else style_layers
     if not isinstance(w_l, Mapping):
         raise ValueError(f"style_layers={w_l!r} must be w_l by layer; `equal_weights(layers)` makes such a dict.")
-    styles, size = [style] if isinstance(style, Tensor) else list(style), (content.shape[2], content.shape[3])
+    styles = [style] if isinstance(style, Tensor) else list(style)
     mix = checked_mix(len(styles), style_mix, regions)
     content_masks, style_masks = (regions.content, regions.style) if regions else (None, None)
     masks = {"content_masks": content_masks, "style_masks": style_masks}
     found = [targets(vgg, content, S, content_layer, w_l, tile, precision, **masks) for S in styles]
-    P, G_p, _ = found[0]
+    (P, G_p, _), size = found[0], (content.shape[2], content.shape[3])
     A = {layer: combined([A_k[layer] for _, _, A_k in found], mix) for layer in w_l}
     alpha, w = (1.0, dict(w_l)) if exact else relative_weights(P, G_p, A, w_l)
     style_term = region_style_term(regions, P, G_p, A, w_l, exact, size) if regions else StyleTerm(A, w)

@@ -42,9 +42,12 @@ def colors(found: Sweep) -> list[list[float] | None]:
 
 
 def equal_entries(a: Sweep, b: Sweep) -> bool:
-    """Whether two sweeps ran the same settings with the same results, but for the seconds."""
+    """Whether two sweeps ran the same settings with the same results, except for the seconds and for rounding: the
+    number of threads may differ."""
     return all(
-        x.settings == y.settings and torch.equal(x.image, y.image) and x.losses == y.losses
+        x.settings == y.settings
+        and torch.allclose(x.image, y.image, atol=1e-3)
+        and x.losses == pytest.approx(y.losses, rel=1e-3)
         for x, y in zip(a.entries, b.entries, strict=True)
     )
 
@@ -113,7 +116,6 @@ def test_the_end_of_a_process_is_an_error_of_its_entries():
 def test_dask_gives_the_same(one_by_one, tmp_path, monkeypatch):
     from dask import distributed  # here, because every new process imports this file
 
-    monkeypatch.setenv("OMP_NUM_THREADS", str(torch.get_num_threads()))
     monkeypatch.chdir(tmp_path)  # where Dask keeps its files
     with (
         distributed.LocalCluster(2, threads_per_worker=1, dashboard_address=None) as cluster,
