@@ -24,3 +24,9 @@ class Interrupting(Tensor):
 @pytest.fixture
 def interrupting() -> Tensor:
     return torch.zeros(0).as_subclass(Interrupting)
+
+
+@pytest.fixture
+def with_engine(monkeypatch):
+    """The engine is on, whatever NSTLAB_ENGINE says outside: for tests of what only the engine does."""
+    monkeypatch.delenv("NSTLAB_ENGINE", raising=False)

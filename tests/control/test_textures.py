@@ -98,7 +98,7 @@ def test_a_side_that_breaks_the_poolings_or_does_not_exist_is_refused_with_the_n
             texture_run(sample, size, tileable=tileable, vgg=vgg)
 
 
-def test_a_tileable_texture_takes_no_tiles(vgg):
+def test_a_tileable_texture_takes_no_tiles(vgg, with_engine):
     run = texture_run(load_image("texture_citrus", size=64), 96, tileable=True, vgg=vgg, tile=64)
     with pytest.raises(ValueError, match=r"padding='circular'.*tile=None"):
         run.finish()

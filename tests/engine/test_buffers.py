@@ -130,7 +130,7 @@ def test_only_large_cpu_tensors_use_the_buffer(owner):
 @pytest.mark.parametrize("tile", [None, 96])
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
 @pytest.mark.parametrize("pooling", ["avg", "max"])
-def test_evaluations_reuse_the_memory_and_fit_into_it(monkeypatch, tile, precision, pooling):
+def test_evaluations_reuse_the_memory_and_fit_into_it(monkeypatch, with_engine, tile, precision, pooling):
     image = load_image("horses", size=256)
     vgg = VGG(pooling=pooling)
     objective = style_transfer_objective(vgg, image, image, tile=tile, precision=precision)

@@ -58,7 +58,7 @@ def test_every_precision_tile_and_network_equals_the_textbook(precision, tile, n
 @pytest.mark.parametrize("size", [128, 75])  # 75 is odd at every pooling
 @pytest.mark.parametrize("pooling", ["avg", "max"])
 @pytest.mark.parametrize("precision", WITHIN)
-def test_circular_padding_equals_the_textbook_and_takes_no_tiles(precision, pooling, size):
+def test_circular_padding_equals_the_textbook_and_takes_no_tiles(precision, pooling, size, with_engine):
     content, style = load_image("horses", size=size), load_image("great_wave", size=64)
     network, options = VGG(pooling=pooling, padding="circular"), {"precision": precision}
     objective = style_transfer_objective(network, content, style, tile=128, **options)  # a tile for the whole image
