@@ -49,11 +49,12 @@ class Regions:
     names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        names = self.names or tuple(str(r + 1) for r in range(len(self.content)))
-        object.__setattr__(self, "names", names)
         for side, masks in self.sides():
             check_masks(masks, side)
             object.__setattr__(self, side, masks.clamp(0, 1))
+        names = self.names or tuple(str(r + 1) for r in range(len(self.content)))
+        object.__setattr__(self, "names", names)
+        for side, masks in self.sides():
             if len(masks) != len(names):
                 raise ValueError(f"Regions: {len(masks)} masks of the {side} image for {len(names)} regions.")
             empty = [name for name, mask in zip(names, masks, strict=True) if not bool(mask.any())]
@@ -70,9 +71,7 @@ class Regions:
 
     def sides(self) -> list[tuple[str, Tensor]]:
         """The masks that there are, with the name of their image."""
-        return [
-            (side, masks) for side, masks in (("content", self.content), ("style", self.style)) if masks is not None
-        ]
+        return [("content", self.content), *([] if self.style is None else [("style", self.style)])]
 
     def __len__(self) -> int:
         return len(self.names)

@@ -80,6 +80,7 @@ class Run(Iterator[Step]):
 
     def __init__(self, points: Iterator[Point], steps: int, objectives: Sequence[Objective], blame: str = ""):
         self.points, self.steps, self.objectives, self.blame = points, checked_steps(steps), list(objectives), blame
+        self.shown: Callable[[Tensor], Tensor] = lambda image: image  # the image of a step, from the one optimized
         self.image: Tensor | None = None
         self.history: list[Record] = []
         self.closed = False
@@ -93,7 +94,7 @@ class Run(Iterator[Step]):
         self.guard(point)
         seconds = (self.history[-1].seconds if self.history else 0.0) + time.perf_counter() - began
         size = (point.image.shape[2], point.image.shape[3])
-        step = Step(len(self.history), point.losses, point.weights, point.total, seconds, size, point.image)
+        step = Step(len(self.history), point.losses, point.weights, point.total, seconds, size, self.shown(point.image))
         self.image = step.image
         self.history.append(step.record())
         return step

@@ -5,8 +5,6 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from functools import partial
 from typing import cast
 
 import torch
@@ -17,7 +15,7 @@ from nstlab.colors import Color, colored, with_luminance
 from nstlab.files.architecture import stride
 from nstlab.images import ImageSource, load_image, resize
 from nstlab.numerics.devices import checked_device, default_device
-from nstlab.objective import Objective, Point
+from nstlab.objective import Objective
 from nstlab.regions import Regions
 from nstlab.runs import Result, Run, Step, optimize
 from nstlab.terms import check_weights
@@ -65,7 +63,8 @@ def stylize_run(
     several = list(style) if isinstance(style, (list, tuple)) else [cast(ImageSource, style)]
     styles = [scaled(load_image(source, size), style_scale).to(place) for source in several]
     if regions is not None:
-        regions.check_images(P, styles[0], stride(STYLE_LAYERS[-1]))
+        for S in styles:
+            regions.check_images(P, S, stride(STYLE_LAYERS[-1]))
     P_seen, styles_seen = colored(P, styles, color)
     levels = pyramid(max(P.shape[2:]), steps, coarse_to_fine)
 
@@ -90,7 +89,7 @@ def stylize_run(
 
     run = optimize([(objective(side), n) for side, n in levels], start, optimizer=optimizer, seed=seed)
     if color == "content":
-        run.points = map(partial(with_content_colors, content=P), run.points)
+        run.shown = lambda gray: with_luminance(P, gray[:, :1])
     return run
 
 
@@ -185,11 +184,6 @@ def scaled(style: Tensor, style_scale: float) -> Tensor:
     if not 0.1 <= style_scale <= 10:
         raise ValueError(f"style_scale={style_scale!r} must be a number from 0.1 to 10.")
     return style if style_scale == 1 else resize(style, max(1, round(style_scale * max(style.shape[2:]))))
-
-
-def with_content_colors(point: Point, content: Tensor) -> Point:
-    """The point with the content's colors under its luminance."""
-    return replace(point, image=with_luminance(content, point.image[:, :1]))
 
 
 def network_on(device: torch.device, vgg: VGG | None) -> VGG:

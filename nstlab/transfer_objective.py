@@ -146,6 +146,8 @@ def checked_mix(styles: int, style_mix: Sequence[float] | None, regions: Regions
     >>> checked_mix(2, [1, 3], None)
     [0.25, 0.75]
     """
+    if not styles:
+        raise ValueError("style: the list of style images is empty; give at least one.")
     if regions and regions.style is None:
         if styles != len(regions) or style_mix is not None:
             raise ValueError(

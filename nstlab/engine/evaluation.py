@@ -222,11 +222,13 @@ def mean_gram_matrices(
     size = (image.shape[2], image.shape[3])
     A = {layer: torch.zeros((), device=image.device) for layer in layers}
 
+    grids = {layer: (size[0] // stride(layer), size[1] // stride(layer)) for layer in layers}
+    on_layer = {} if masks is None else {layer: on_grid(masks, grids[layer]).to(image.device) for layer in layers}
+
     def mean_gram(layer: str, tile: Tile) -> Callable[[Tensor], Tensor]:
         if masks is None:
             return lambda F: SelfProduct.apply(F) / places_of(layer, size)
-        grid = (size[0] // stride(layer), size[1] // stride(layer))
-        return region_gram_matrices(on_grid(masks, grid).to(image.device), tile, layer)
+        return region_gram_matrices(on_layer[layer], tile, layer)
 
     for t in tiles(size, tile, halo(vgg, layers)):
         readers = [(layer, mean_gram(layer, t)) for layer in layers]

@@ -12,6 +12,7 @@ from nstlab.colors import (
     with_luminance,
 )
 from nstlab.images import load_image, resize
+from nstlab.notebook.run_display import seconds_left
 from nstlab.transfer import stylize, stylize_run
 from nstlab.transfer_objective import style_transfer_objective
 
@@ -145,3 +146,10 @@ def test_noise_has_the_mean_color_of_the_style_image():
     run = stylize_run("horses", "night_cafe", size=64, steps=0)
     (mean, K), (style_mean, L) = color_statistics(next(run).image), color_statistics(load_image("night_cafe", size=64))
     assert (mean - style_mean).norm() < 0.03 and (K - L).norm() < 0.3 * L.norm()
+
+
+def test_a_run_in_the_contents_colors_still_knows_the_sizes_to_come():
+    colored, plain = (stylize_run("horses", "great_wave", size=96, steps=2, color=c) for c in ("content", "style"))
+    next(plain)
+    next(colored)
+    assert seconds_left(colored, plain.history) == seconds_left(plain, plain.history)

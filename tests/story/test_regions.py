@@ -182,3 +182,13 @@ def test_masks_that_do_not_fit_the_images_are_told_before_the_run():
             steps=1,
             regions=Regions(small, torch.ones(2, 1, 43, 64), ("sky", "rest")),
         )
+
+
+def test_masks_that_are_none_and_an_empty_list_of_styles_are_told(vgg):
+    with pytest.raises(ValueError, match="the masks of the content image are NoneType"):
+        Regions(None)
+    with pytest.raises(ValueError, match="the list of style images is empty"):
+        stylize_run("chenonceau_river", [], size=64, steps=1)
+    image, narrow = torch.rand(1, 3, 48, 64), torch.rand(1, 3, 48, 96)
+    with pytest.raises(ValueError, match="masks of the style image have 64 x 48 pixels, the image 96 x 48"):
+        stylize_run(image, [image, narrow], size=96, steps=1, regions=Regions(HALVES, HALVES))
