@@ -3,7 +3,7 @@
     image files  ->  VGG responses  ->  losses  ->  objective  ->  stream of steps  ->  pastiche
 
 `textbook` tells the whole story on one page. The pages `images`, `vgg`, `losses`, `laplacian`, `colors`, `terms`,
-`objective`, `optimizers`, `coarse_to_fine`, `runs`, `regions`, `transfer_objective`, `transfer` and `photorealism` tell
+`objective`, `optimizers`, `runs`, `coarse_to_fine`, `regions`, `transfer_objective`, `transfer` and `photorealism` tell
 it in this order, each with what stands before it. `engine` makes it fast; `files` and `numerics` are what the pages
 stand on. `control` is built from the two approaches: photographs, regions, textures, films. `notebook` and `course`
 look on.
@@ -14,7 +14,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from nstlab.coarse_to_fine import pyramid
+from nstlab.coarse_to_fine import optimize, pyramid
 from nstlab.colors import luminance, match_colors, with_luminance
 from nstlab.control.films import Film, film
 from nstlab.control.measures import Measures, measure
@@ -38,7 +38,7 @@ from nstlab.objective import Objective
 from nstlab.optimizers import Descent
 from nstlab.photorealism import descent_run, photorealize, photorealize_run
 from nstlab.regions import Regions, RegionStyleTerm, load_regions, on_grid
-from nstlab.runs import DivergenceError, Record, Result, Run, Step, optimize
+from nstlab.runs import DivergenceError, Record, Result, Run, Step
 from nstlab.terms import ContentTerm, PhotorealismTerm, StyleTerm, Term, TotalVariationTerm, relative_weights
 from nstlab.transfer import stylize, stylize_run
 from nstlab.transfer_objective import style_transfer_objective, targets

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -13,10 +13,12 @@ from nstlab.colors import match_colors
 from nstlab.files.pixels import in_range
 from nstlab.images import resize, without_color
 from nstlab.objective import Objective, Point
+from nstlab.optimizers import OPTIMIZERS, Optimizer
+from nstlab.runs import Run, checked_steps
 
 Start = Literal["noise", "content", "style"] | Tensor
 NAMED_STARTS = ("noise", "content", "style")
-Build = Callable[[Objective, Tensor], Iterator[Point]]  # makes an optimizer for an objective and a start
+Build = Callable[[Objective, Tensor], Optimizer]  # makes an optimizer for an objective and a start
 SIZES = 4  # that a run goes through, each half of the next
 SMALLEST = 48  # pixels: no size has a shorter longer side
 NARROWEST = 16  # pixels: block 5, behind four poolings, still has a place
@@ -40,13 +42,22 @@ def pyramid(size: int, steps: int, coarse_to_fine: bool = True) -> list[tuple[in
 class CoarseToFine(Iterator[Point]):
     """One optimizer after another, each started from the image of the one before, resized to its own size.
 
-    stages: (objective, steps) from the smallest size to the largest, with steps above 0 in all but the first. The
-    start of every stage but the first belongs to its first step; it is that step if the optimizer finds no better
+    stages: (objective, steps) from the smallest size to the largest, with steps above 0 in all but the first. start: of
+    the first stage. build: makes the optimizers. at_full_size: gives the start at the last size; the last stage begins
+    with it where it has the lower total, so that a run never ends above its start.
+
+    The start of every stage but the first belongs to its first step; it is that step if the optimizer finds no lower
     point. What the optimizer has learned about the curvature is dropped: at another size it misleads.
     """
 
-    def __init__(self, stages: Sequence[tuple[Objective, int]], start: Tensor, build: Build):
-        self.stages, self.build = list(stages), build
+    def __init__(
+        self,
+        stages: Sequence[tuple[Objective, int]],
+        start: Tensor,
+        build: Build,
+        at_full_size: Callable[[], Tensor] | None = None,
+    ):
+        self.stages, self.build, self.at_full_size = list(stages), build, at_full_size
         self.stage, self.left = 0, stages[0][1] + 1
         self.points = self.build(stages[0][0], start)
         self.image = start
@@ -61,6 +72,8 @@ class CoarseToFine(Iterator[Point]):
         if point is None:
             self.left = 0
             return next(self)
+        if self.first and point.total > self.first.total:
+            point = self.first
         self.left, self.first = self.left - 1, None
         self.image = point.image
         return point
@@ -72,7 +85,22 @@ class CoarseToFine(Iterator[Point]):
         objective, steps = self.stages[self.stage + 1]
         points = self.build(objective, enlarged(self.image, objective))
         first = next(points)
+        if self.at_full_size and self.stage + 2 == len(self.stages):
+            others = self.build(objective, self.at_full_size())
+            other = next(others)
+            if other.total < first.total:
+                points, first = others, other
         self.stage, self.left, self.points, self.first = self.stage + 1, steps, points, first
+
+    def state(self) -> dict[str, Any]:
+        """Where the schedule is; one with the same stages continues after `restore(state)`."""
+        here = {"stage": self.stage, "left": self.left, "image": self.image, "first": self.first}
+        return {**here, "optimizer": self.points.state()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.stage, self.left, self.image, self.first = (state[x] for x in ("stage", "left", "image", "first"))
+        self.points = self.build(self.stages[self.stage][0], self.image)
+        self.points.restore(state["optimizer"])
 
 
 def enlarged(image: Tensor, objective: Objective) -> Tensor:
@@ -126,3 +154,40 @@ def shrunk(image: Tensor, longer_side: int) -> Tensor:
     longer, shorter = max(image.shape[2:]), min(image.shape[2:])
     longer_side = max(longer_side, math.ceil(NARROWEST * longer / shorter))
     return resize(image, longer_side) if longer > longer_side else image
+
+
+def optimize(
+    objective: Objective | Sequence[tuple[Objective, int]],
+    start: Start = "noise",
+    steps: int = 100,
+    optimizer: str = "lbfgs",
+    seed: int = 0,
+) -> Run:
+    """Change the pixels of an image so that the objective falls, and give every step on the way.
+
+    objective: what to minimize, or from coarse to fine a list of (objective, steps), the smallest size first; `steps`
+    is then ignored, and sizes without steps are left out. start: "noise" (drawn with `seed`, see `starting_image`),
+    "content", "style", or an image (1, 3, H, W) in [0, 1]; it is resized to the first size. optimizer: "lbfgs" or
+    "adam".
+
+    Gives a `Run`: an iterator of `Step`, the start as epoch 0. Raises ValueError for a start, an optimizer or a
+    number of steps that does not exist, and from the iterator DivergenceError.
+
+    >>> from nstlab.terms import Term
+    >>> distance = Term(lambda image, F: (image - 0.25).square().mean())
+    >>> result = optimize(Objective({"distance": distance}, {"distance": 1.0}, size=(4, 4)), steps=9).finish()
+    >>> round(result.image.mean().item(), 4)
+    0.25
+    """
+    stages = [(objective, steps)] if isinstance(objective, Objective) else list(objective)
+    if optimizer not in OPTIMIZERS:
+        raise ValueError(f"optimizer={optimizer!r} is not known; choose one of {', '.join(OPTIMIZERS)}.")
+    if not stages:
+        raise ValueError("objective is an empty list; give an Objective, or (objective, steps) for every size.")
+    steps = sum(checked_steps(n) for _, n in stages)
+    stages = [stage for stage in stages if stage[1]] or stages[-1:]
+    image = starting_image(stages[0][0], start, seed)
+    is_noise = isinstance(start, str) and start == "noise"  # whose total is higher than that of any small pastiche
+    at_full_size = None if is_noise else lambda: starting_image(stages[-1][0], start, seed)
+    points = CoarseToFine(stages, image, OPTIMIZERS[optimizer], at_full_size)
+    return Run(points, steps, [objective for objective, _ in stages])

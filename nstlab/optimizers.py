@@ -8,13 +8,12 @@ that they evaluate lies in this box, and nothing is clamped inside the function 
 from __future__ import annotations
 
 import math
-from collections import deque
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
-from nstlab.numerics.color_curvature import color_scale, over_colors, recolored
+from nstlab.numerics.color_curvature import color_scale, dot, numbers, over_colors, recolored
 from nstlab.objective import Objective, Point
 
 FIRST_MOVE = 0.02  # root mean square of the first step in pixel values, [0, 1]: 5 of 255 gray levels, visible
@@ -25,6 +24,8 @@ TRIALS = 12  # step lengths that one line search tries
 
 class Optimizer:
     """The current point, and an iterator whose first point is the start."""
+
+    STATE: ClassVar[tuple[str, ...]] = ("point",)  # the attributes that change from step to step
 
     def __init__(self, objective: Objective, start: Tensor):
         self.objective, self.start = objective, start
@@ -50,6 +51,13 @@ class Optimizer:
     def step(self, point: Point) -> Point:
         """The next point; raises StopIteration if no lower point is found."""
         raise NotImplementedError
+
+    def state(self) -> dict[str, Any]:
+        """What the optimizer knows; an optimizer for the same objective continues after `restore(state)`."""
+        return {name: getattr(self, name) for name in self.STATE}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
 
 
 class Pair(NamedTuple):
@@ -79,18 +87,20 @@ class LBFGS(Optimizer):
     along brightness than along tint, and this saves as many evaluations as twice the pairs would.
     """
 
+    STATE = ("point", "pairs")
+
     def __init__(self, objective: Objective, start: Tensor):
         super().__init__(objective, start)
-        self.pairs: deque[Pair] = deque(maxlen=MEMORY)
+        self.pairs: list[Pair] = []  # the newest last
 
     def restart(self) -> None:
         super().restart()
-        self.pairs.clear()
+        self.pairs = []
 
     def step(self, point: Point) -> Point:
         found = self.search(point)
         if found is None and self.pairs:  # the pairs mislead: drop them, and take the steepest descent once
-            self.pairs.clear()
+            self.pairs = []
             found = self.search(point)
         if found is None:
             raise StopIteration
@@ -98,7 +108,7 @@ class LBFGS(Optimizer):
         products = torch.stack([over_colors(s, s), over_colors(y, y), over_colors(s, y)]).cpu().double()
         _, yy, sy = (product.trace().item() for product in products)
         if sy > 1e-10 * yy:  # a pair without positive curvature would make H indefinite
-            self.pairs.append(Pair(s, y, sy, products[:2] / sy))
+            self.pairs = [*self.pairs, Pair(s, y, sy, products[:2] / sy)][-MEMORY:]
         return found
 
     def direction(self, point: Point) -> Tensor:
@@ -152,6 +162,7 @@ class Adam(Optimizer):
     """
 
     BETAS = (0.9, 0.99)
+    STATE = ("point", "moments", "t")
 
     def __init__(self, objective: Objective, start: Tensor, rate: float = 0.02):
         super().__init__(objective, start)
@@ -180,13 +191,3 @@ class Descent(Optimizer):
 
 
 OPTIMIZERS: dict[str, type[LBFGS] | type[Adam]] = {"lbfgs": LBFGS, "adam": Adam}
-
-
-def dot(a: Tensor, b: Tensor) -> Tensor:
-    """The inner product of two images, a scalar on their device."""
-    return torch.dot(a.flatten(), b.flatten())
-
-
-def numbers(*scalars: Tensor) -> list[float]:
-    """The values of these scalars, fetched from the device at once."""
-    return torch.stack(scalars).tolist()

@@ -8,16 +8,16 @@ from typing import Literal
 
 from torch import Tensor
 
+from nstlab.coarse_to_fine import optimize
 from nstlab.images import ImageSource, load_image
 from nstlab.laplacian import MattingLaplacian
 from nstlab.numerics.conjugate_gradients import Iterate
 from nstlab.numerics.devices import checked_device, default_device
 from nstlab.objective import Objective, Point
 from nstlab.optimizers import Descent, Optimizer
-from nstlab.runs import Result, Run, Step, optimize
+from nstlab.runs import Result, Run, Step
 from nstlab.terms import PhotorealismTerm, Term, check_weights
-from nstlab.transfer import network_on
-from nstlab.transfer_objective import CONTENT_WEIGHT, style_transfer_objective
+from nstlab.transfer_objective import CONTENT_WEIGHT, network_on, style_transfer_objective
 from nstlab.vgg import VGG
 
 Method = Literal["solve", "lbfgs", "descent"]

@@ -6,12 +6,13 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 
-from nstlab.coarse_to_fine import CoarseToFine, Start, starting_image
+from nstlab.files.checkpoints import Checkpoint
 from nstlab.objective import Objective, Point
-from nstlab.optimizers import OPTIMIZERS
+from nstlab.optimizers import Pair
 
 GROWTH = 100.0  # times its first values that the total may reach before a run counts as diverged
 
@@ -47,13 +48,15 @@ class Step(Record):
 class Result:
     """What a run leaves behind.
 
-    image: (1, 3, H, W) in [0, 1] on the CPU; history: one record per epoch, the start first; interrupted: whether
-    Ctrl-C stopped it before its end.
+    image: the one with the lowest total at the last size and with the last weights, (1, 3, H, W) in [0, 1] on the CPU;
+    history: one record per epoch, the start first; interrupted: whether Ctrl-C stopped it before its end; epoch: the
+    index of the image's record.
     """
 
     image: Tensor
     history: list[Record]
     interrupted: bool = False
+    epoch: int = 0
 
 
 class DivergenceError(ArithmeticError):
@@ -67,8 +70,11 @@ class DivergenceError(ArithmeticError):
         self.image, self.history = image, list(history)
 
 
+STATE_TYPES = (Point, Pair, Record, Step)  # what the state of a run is made of
+
+
 class Run(Iterator[Step]):
-    """A stream of steps that keeps its last image and its history, whatever happens to its reader.
+    """A stream of steps that keeps its last image, its best one and its history, whatever happens to its reader.
 
     It may be left in the middle, by `break`, by an exception or by Ctrl-C, and iterated again later: it continues where
     it was. close() ends it for good.
@@ -82,33 +88,39 @@ class Run(Iterator[Step]):
         self.points, self.steps, self.objectives, self.blame = points, checked_steps(steps), list(objectives), blame
         self.shown: Callable[[Tensor], Tensor] = lambda image: image  # the image of a step, from the one optimized
         self.image: Tensor | None = None
+        self.best: Step | None = None  # the step with the lowest total at this size and with these weights
         self.history: list[Record] = []
         self.closed = False
         self.first: list[float] = []
+        self.checkpoint: Checkpoint | None = None
 
     def __next__(self) -> Step:
         if self.closed or len(self.history) > self.steps:
             raise StopIteration
         began = time.perf_counter()
         point = next(self.points)
-        self.guard(point)
-        seconds = (self.history[-1].seconds if self.history else 0.0) + time.perf_counter() - began
-        size = (point.image.shape[2], point.image.shape[3])
+        size, last = (point.image.shape[2], point.image.shape[3]), self.history[-1] if self.history else None
+        is_first = last is None or last.size != size or last.weights != point.weights
+        self.guard(point, is_first)
+        seconds = (last.seconds if last else 0.0) + time.perf_counter() - began
         step = Step(len(self.history), point.losses, point.weights, point.total, seconds, size, self.shown(point.image))
+        if is_first or self.best is None or step.total < self.best.total:
+            self.best = step
         self.image = step.image
         self.history.append(step.record())
+        if self.checkpoint:
+            self.checkpoint.keep(self.state(), is_last=len(self.history) > self.steps)
         return step
 
-    def guard(self, point: Point) -> None:
+    def guard(self, point: Point, is_first: bool) -> None:
         """Raise DivergenceError on NaN and Inf, and if the total is GROWTH times that of the first two epochs.
 
         First means at this size and with these weights: another size or other weights are another function.
         """
         epoch, last = len(self.history), self.history[-1] if self.history else None
-        if last and (last.size != tuple(point.image.shape[2:]) or last.weights != point.weights):
-            self.first = []
-        if math.isfinite(point.total) and (len(self.first) < 2 or point.total <= GROWTH * max(map(abs, self.first))):
-            self.first = [*self.first, point.total][:2]
+        first = [] if is_first else self.first
+        if math.isfinite(point.total) and (len(first) < 2 or point.total <= GROWTH * max(map(abs, first))):
+            self.first = [*first, point.total][:2]
             return
         self.close()
         was = f"{last.total:.3g} one epoch before" if last else "there was no epoch before"
@@ -144,47 +156,36 @@ class Run(Iterator[Step]):
                     watch(step)
         except KeyboardInterrupt:
             interrupted = True
-        if self.image is None:
+        finally:
+            if self.checkpoint:
+                self.checkpoint.release()
+        if self.best is None:
             raise KeyboardInterrupt
-        return Result(self.image.clamp(0, 1).cpu(), self.history, interrupted)
+        return Result(self.best.image.clamp(0, 1).cpu(), self.history, interrupted, self.best.index)
 
     def close(self) -> None:
         """No more steps; image and history stay."""
         self.closed = True
+        if self.checkpoint:
+            self.checkpoint.release()
 
+    def keep(self, checkpoint: Checkpoint) -> None:
+        """Keep this run in a checkpoint, and continue from there if it has a state, one of a run with these objectives.
 
-def optimize(
-    objective: Objective | Sequence[tuple[Objective, int]],
-    start: Start = "noise",
-    steps: int = 100,
-    optimizer: str = "lbfgs",
-    seed: int = 0,
-) -> Run:
-    """Change the pixels of an image so that the objective falls, and give every step on the way.
+        points must have `state` and `restore`, as `CoarseToFine` has.
+        """
+        self.checkpoint = checkpoint
+        if checkpoint.state:
+            points, weights, own = checkpoint.state
+            self.points.restore(points)  # type: ignore[attr-defined]
+            for objective, weights_then in zip(self.objectives, weights, strict=True):
+                objective.weights.update(weights_then)
+            self.history, self.first, self.image, self.best = own
 
-    objective: what to minimize, or from coarse to fine a list of (objective, steps), the smallest size first; `steps`
-    is then ignored, and sizes without steps are left out. start: "noise" (drawn with `seed`, see `starting_image`),
-    "content", "style", or an image (1, 3, H, W) in [0, 1]; it is resized to the first size. optimizer: "lbfgs" or
-    "adam".
-
-    Gives a `Run`: an iterator of `Step`, the start as epoch 0. Raises ValueError for a start, an optimizer or a
-    number of steps that does not exist, and from the iterator DivergenceError.
-
-    >>> from nstlab.terms import Term
-    >>> distance = Term(lambda image, F: (image - 0.25).square().mean())
-    >>> result = optimize(Objective({"distance": distance}, {"distance": 1.0}, size=(4, 4)), steps=9).finish()
-    >>> round(result.image.mean().item(), 4)
-    0.25
-    """
-    stages = [(objective, steps)] if isinstance(objective, Objective) else list(objective)
-    if optimizer not in OPTIMIZERS:
-        raise ValueError(f"optimizer={optimizer!r} is not known; choose one of {', '.join(OPTIMIZERS)}.")
-    if not stages:
-        raise ValueError("objective is an empty list; give an Objective, or (objective, steps) for every size.")
-    steps = sum(checked_steps(n) for _, n in stages)
-    stages = [stage for stage in stages if stage[1]] or stages[-1:]
-    image = starting_image(stages[0][0], start, seed)
-    return Run(CoarseToFine(stages, image, OPTIMIZERS[optimizer]), steps, [o for o, _ in stages])
+    def state(self) -> list[Any]:
+        """What changes from step to step, for a checkpoint."""
+        weights, own = [dict(o.weights) for o in self.objectives], [self.history, self.first, self.image, self.best]
+        return [self.points.state(), weights, own]  # type: ignore[attr-defined]
 
 
 def checked_steps(steps: int) -> int:

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import copy
 import math
+import os
 from collections.abc import Callable, Sequence
 from typing import cast
 
-import torch
-from torch import Tensor
-
-from nstlab.coarse_to_fine import Start, pyramid, shrunk
+from nstlab.coarse_to_fine import Start, optimize, pyramid, shrunk
 from nstlab.colors import Color, colored, with_luminance
 from nstlab.files.architecture import stride
-from nstlab.images import ImageSource, load_image, resize
+from nstlab.files.checkpoints import Checkpoint, fingerprint
+from nstlab.images import ImageSource, load_image
 from nstlab.numerics.devices import checked_device, default_device
-from nstlab.objective import Objective
+from nstlab.objective import Objective, engine
 from nstlab.regions import Regions
-from nstlab.runs import Result, Run, Step, optimize
+from nstlab.runs import STATE_TYPES, Result, Run, Step
 from nstlab.terms import check_weights
-from nstlab.transfer_objective import CONTENT_WEIGHT, style_transfer_objective
+from nstlab.transfer_objective import CONTENT_WEIGHT, network_on, scaled, style_transfer_objective
 from nstlab.vgg import CONTENT_LAYER, STYLE_LAYERS, VGG
 
 SMALL_CONTENT_LAYER = "conv3_1"  # where small sizes compare content: nearer to the pixels, so a step changes more
@@ -49,8 +47,11 @@ def stylize_run(
     device: str | None = None,
     tile: int | str | None = "auto",
     precision: str = "auto",
+    checkpoint: str | os.PathLike[str] | None = None,
+    resume: bool = False,
 ) -> Run:
     """`stylize` as a stream of steps, to watch, pause and continue; it takes the same arguments."""
+    asked = dict(locals())
     check_weights(
         content_weight=content_weight,
         style_weight=style_weight,
@@ -67,6 +68,16 @@ def stylize_run(
             regions.check_images(P, S, stride(STYLE_LAYERS[-1]))
     P_seen, styles_seen = colored(P, styles, color)
     levels = pyramid(max(P.shape[2:]), steps, coarse_to_fine)
+    fast = engine()
+    kept = None
+    if checkpoint is not None:
+        inputs = {"content": P, "style": styles, "vgg": network, "device": str(place), "engine": fast is not None}
+        asked = {name: value for name, value in asked.items() if name not in ("checkpoint", "resume")}
+        kept = Checkpoint(checkpoint, fingerprint({**asked, **inputs}), STATE_TYPES, resume)
+        tile, precision = kept.settings["tile"], kept.settings["precision"]
+    if fast:  # one choice for all sizes
+        largest = max((image.shape[2:] for image in (P, *styles)), key=math.prod)
+        precision, tile = fast.resolve_auto(network, (CONTENT_LAYER, *STYLE_LAYERS), largest, tile, precision)
 
     def objective(longer_side: int) -> Objective:
         small = longer_side < levels[-1][0] and not exact
@@ -90,6 +101,9 @@ def stylize_run(
     run = optimize([(objective(side), n) for side, n in levels], start, optimizer=optimizer, seed=seed)
     if color == "content":
         run.shown = lambda gray: with_luminance(P, gray[:, :1])
+    if kept:
+        kept.settings.update(tile=tile, precision=precision)
+        run.keep(kept)
     return run
 
 
@@ -117,6 +131,8 @@ def stylize(
     device: str | None = None,
     tile: int | str | None = "auto",
     precision: str = "auto",
+    checkpoint: str | os.PathLike[str] | None = None,
+    resume: bool = False,
 ) -> Result:
     """Approach 1: the things in the content image, painted like the style image. Equation 4, section 2 of [1].
 
@@ -144,6 +160,9 @@ def stylize(
         gradient in less memory and more time; None: all at once; "auto": the largest that fits into free memory.
     precision: of the network, "float32", "bfloat16", "float16", or "auto", the fastest on the device; losses are always
         summed in float32.
+
+    checkpoint: a file in which the run is kept, every 30 seconds and at its end. resume=True: continue the run that the
+        file has, if there is one, to the same result; inputs and settings must be the same.
 
     If content and style are all gray, so is the pastiche.
 
@@ -175,19 +194,7 @@ def stylize(
         device=device,
         tile=tile,
         precision=precision,
+        checkpoint=checkpoint,
+        resume=resume,
     )
     return run.finish(watch)
-
-
-def scaled(style: Tensor, style_scale: float) -> Tensor:
-    """The style image at `style_scale` times its size. Raises ValueError for a scale that is not from 0.1 to 10."""
-    if not 0.1 <= style_scale <= 10:
-        raise ValueError(f"style_scale={style_scale!r} must be a number from 0.1 to 10.")
-    return style if style_scale == 1 else resize(style, max(1, round(style_scale * max(style.shape[2:]))))
-
-
-def network_on(device: torch.device, vgg: VGG | None) -> VGG:
-    """VGG-19 if no network is given; else the network given, or a copy of it if it is on another device."""
-    if vgg is None:
-        return VGG().to(device)
-    return vgg if vgg.mean.device == torch.empty(0, device=device).device else copy.deepcopy(vgg).to(device)

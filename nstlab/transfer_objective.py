@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from nstlab.images import is_gray, without_color
+from nstlab.images import is_gray, resize, without_color
 from nstlab.laplacian import MattingLaplacian
 from nstlab.losses import equal_weights, mean_gram_matrix, region_gram_matrices
 from nstlab.objective import Objective, engine
@@ -178,3 +179,17 @@ def combined(A: Sequence[Tensor], mix: Sequence[float] | None) -> Tensor:
     if mix is None:
         return torch.cat(list(A))
     return torch.stack([share * A_k for share, A_k in zip(mix, A, strict=True)]).sum(0)
+
+
+def scaled(style: Tensor, style_scale: float) -> Tensor:
+    """The style image at `style_scale` times its size. Raises ValueError for a scale that is not from 0.1 to 10."""
+    if not 0.1 <= style_scale <= 10:
+        raise ValueError(f"style_scale={style_scale!r} must be a number from 0.1 to 10.")
+    return style if style_scale == 1 else resize(style, max(1, round(style_scale * max(style.shape[2:]))))
+
+
+def network_on(device: torch.device, vgg: VGG | None) -> VGG:
+    """VGG-19 if no network is given; else the network given, or a copy of it if it is on another device."""
+    if vgg is None:
+        return VGG().to(device)
+    return vgg if vgg.mean.device == torch.empty(0, device=device).device else copy.deepcopy(vgg).to(device)

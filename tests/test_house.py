@@ -13,8 +13,8 @@ import nstlab
 
 ROOT = Path(nstlab.__file__).parent
 STORY = [
-    "images", "vgg", "textbook", "losses", "laplacian", "colors", "terms", "objective", "optimizers", "coarse_to_fine",
-    "runs", "regions", "transfer_objective", "transfer", "photorealism",
+    "images", "vgg", "textbook", "losses", "laplacian", "colors", "terms", "objective", "optimizers", "runs",
+    "coarse_to_fine", "regions", "transfer_objective", "transfer", "photorealism",
 ]  # fmt: skip
 BELOW = {"files", "numerics"}  # what the story stands on
 LEAVES = {"notebook", "course"}  # what only looks on

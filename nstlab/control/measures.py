@@ -26,7 +26,7 @@ from nstlab.numerics.devices import default_device
 from nstlab.regions import Regions, on_grid, region_style_losses
 from nstlab.runs import Result
 from nstlab.terms import BOUND
-from nstlab.transfer import network_on
+from nstlab.transfer_objective import network_on
 from nstlab.vgg import STYLE_LAYERS, VGG
 
 WINDOW, SIGMA = 11, 1.5  # pixels: side and standard deviation of the Gaussian window of [3]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from nstlab.coarse_to_fine import enlarged, shrunk
+from nstlab.coarse_to_fine import enlarged, optimize, shrunk
 from nstlab.colors import match_colors
 from nstlab.control.proposals import propose_regions
 from nstlab.files.architecture import stride
@@ -21,10 +21,9 @@ from nstlab.images import ImageSource, load_image
 from nstlab.laplacian import MattingLaplacian
 from nstlab.numerics.devices import checked_device, default_device
 from nstlab.regions import Regions, on_grid
-from nstlab.runs import Result, Step, optimize
+from nstlab.runs import Result, Step
 from nstlab.terms import check_weights
-from nstlab.transfer import network_on
-from nstlab.transfer_objective import style_transfer_objective
+from nstlab.transfer_objective import network_on, style_transfer_objective
 from nstlab.vgg import STYLE_LAYERS, VGG
 
 WEIGHT = 2e3  # lambda of the solves
@@ -115,7 +114,7 @@ def photograph(
     y = keep("solve", solve(M, stage_1, weight))
     y = keep("contrast", contrast_match(y, stage_1, regions))
     image = keep("photograph", solve(M, y, weight))
-    return Photograph(image.cpu(), found.history, found.interrupted, stages, seconds, regions)
+    return Photograph(image.cpu(), found.history, found.interrupted, found.epoch, stages, seconds, regions)
 
 
 def color_match(content: Tensor, style: Tensor, regions: Regions) -> Tensor:

@@ -11,7 +11,7 @@ from nstlab.images import ImageSource, load_image
 from nstlab.laplacian import MattingLaplacian
 from nstlab.numerics.devices import checked_device, default_device
 from nstlab.regions import Regions
-from nstlab.transfer import network_on
+from nstlab.transfer_objective import network_on
 from nstlab.vgg import VGG
 
 LAYERS = ("conv3_1", "conv4_1", "conv5_1")  # from texture to things

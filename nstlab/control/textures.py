@@ -12,15 +12,14 @@ from numbers import Integral
 import torch
 from torch import Tensor
 
-from nstlab.coarse_to_fine import CoarseToFine, pyramid, shrunk
+from nstlab.coarse_to_fine import CoarseToFine, optimize, pyramid, shrunk
 from nstlab.files.architecture import stride
 from nstlab.images import MIN_SIDE, ImageSource, is_gray, load_image, resize
 from nstlab.numerics.devices import checked_device, default_device
 from nstlab.objective import Objective
-from nstlab.runs import Result, Run, Step, optimize
+from nstlab.runs import Result, Run, Step
 from nstlab.terms import StyleTerm, relative_weights
-from nstlab.transfer import network_on
-from nstlab.transfer_objective import targets
+from nstlab.transfer_objective import network_on, targets
 from nstlab.vgg import STYLE_LAYERS, VGG
 
 SAMPLE_SIZE = 1024  # pixels: limit of the longer side of a sample

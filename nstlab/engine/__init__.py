@@ -4,7 +4,7 @@ Only `nstlab.objective` and the command line use it. NSTLAB_ENGINE=plain turns i
 still runs, more slowly. README.md in this folder lists what each part gains.
 """
 
-from nstlab.engine.evaluation import Plan, evaluate, plan, targets
+from nstlab.engine.evaluation import Plan, evaluate, plan, resolve_auto, targets
 from nstlab.engine.memory import run_memory
 
-__all__ = ["Plan", "evaluate", "plan", "run_memory", "targets"]
+__all__ = ["Plan", "evaluate", "plan", "resolve_auto", "run_memory", "targets"]

@@ -22,7 +22,7 @@ class Player:
 
     >>> from nstlab.objective import Objective
     >>> from nstlab.terms import Term
-    >>> from nstlab.runs import optimize
+    >>> from nstlab.coarse_to_fine import optimize
     >>> distance = Term(lambda image, responses: (image - 0.25).square().mean())
     >>> objective = Objective({"distance": distance}, {"distance": 1.0}, size=(4, 4))
     >>> player = Player(lambda: optimize(objective, steps=3))

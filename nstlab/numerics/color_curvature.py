@@ -53,3 +53,13 @@ def power(A: Tensor, exponent: float) -> Tensor:
     values, vectors = torch.linalg.eigh(A)
     A_power: Tensor = vectors * values**exponent @ vectors.T
     return A_power
+
+
+def dot(a: Tensor, b: Tensor) -> Tensor:
+    """The inner product of two images, a scalar on their device."""
+    return torch.dot(a.flatten(), b.flatten())
+
+
+def numbers(*scalars: Tensor) -> list[float]:
+    """The values of these scalars, fetched from the device at once."""
+    return torch.stack(scalars).tolist()

@@ -14,6 +14,7 @@ import pytest
 import torch
 from nbclient import NotebookClient
 
+from nstlab.coarse_to_fine import optimize
 from nstlab.files.decoding import ImageError
 from nstlab.images import load_image, save_image
 from nstlab.notebook.image_picker import ImagePicker
@@ -23,7 +24,7 @@ from nstlab.notebook.run_display import seconds_left
 from nstlab.notebook.run_panel import LiveRun, is_interactive, stop_earlier_runs_of_the_cell, weight_control
 from nstlab.objective import Objective
 from nstlab.optimizers import Descent
-from nstlab.runs import DivergenceError, Record, Run, optimize
+from nstlab.runs import DivergenceError, Record, Run
 from nstlab.terms import Term
 
 TINY = """

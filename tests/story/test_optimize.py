@@ -7,14 +7,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from nstlab.coarse_to_fine import enlarged
+from nstlab.coarse_to_fine import enlarged, optimize
 from nstlab.images import load_image, resize
 from nstlab.losses import content_loss, equal_weights, style_loss
 from nstlab.numerics.color_curvature import color_scale
 from nstlab.objective import Objective
 from nstlab.optimizers import LBFGS, Adam, Descent
-from nstlab.runs import DivergenceError, Run, optimize
+from nstlab.runs import DivergenceError, Run
 from nstlab.terms import StyleTerm, Term, relative_weights
+from nstlab.transfer import stylize
 from nstlab.transfer_objective import style_transfer_objective, targets
 from nstlab.vgg import CONTENT_LAYER, STYLE_LAYERS, VGG
 
@@ -356,3 +357,30 @@ def test_relative_losses_are_bounded_where_the_content_has_the_style_already(vgg
         assert 0 <= point.total < 1e9 and point.gradient.isfinite().all()
         _, w = relative_weights(*targets(vgg, content, style, CONTENT_LAYER, STYLE_LAYERS), equal_weights(STYLE_LAYERS))
         assert all(0 < weight < float("inf") for weight in w.values())
+
+
+def test_the_result_is_the_best_image_and_names_its_epoch():
+    distance = Term(lambda image, F: (image - 0.25).square().sum())
+    objective = Objective({"distance": distance}, {"distance": 1.0}, size=(4, 4))
+    run = optimize(objective, torch.full((1, 3, 4, 4), 0.26), steps=30, optimizer="adam")  # it swings around 0.25
+    result = run.finish()
+    totals = [record.total for record in result.history]
+    assert totals[-1] > min(totals) and result.epoch == totals.index(min(totals))
+    assert objective.at(result.image).total == min(totals)
+
+
+def test_the_best_image_has_the_last_weights():
+    distances = {f"to {x}": Term(lambda image, F, x=x: (image - x).square().sum()) for x in (0.2, 0.8)}
+    objective = Objective(distances, {"to 0.2": 1.0, "to 0.8": 0.0}, size=(4, 4))
+    run = optimize(objective, torch.full((1, 3, 4, 4), 0.2), steps=20)
+    next(run)  # the total is 0
+    run.weigh(**{"to 0.2": 0.0, "to 0.8": 1.0})
+    result = run.finish()
+    assert result.epoch > 0 and abs(result.image.mean().item() - 0.8) < 1e-3
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+def test_a_run_from_the_best_image_stays_there(optimizer):
+    image = load_image("horses", 96)
+    result = stylize(image, image, size=96, steps=3, start="content", optimizer=optimizer)
+    assert result.history[result.epoch].total < 1e-6 and (result.image - image).abs().max() < 1e-6

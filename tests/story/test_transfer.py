@@ -11,8 +11,8 @@ from nstlab.images import is_gray, load_image, without_color
 from nstlab.numerics.devices import checked_device, default_device
 from nstlab.runs import DivergenceError
 from nstlab.terms import StyleTerm
-from nstlab.transfer import SMALL_CONTENT_FACTOR, network_on, stylize, stylize_run
-from nstlab.transfer_objective import style_transfer_objective
+from nstlab.transfer import SMALL_CONTENT_FACTOR, stylize, stylize_run
+from nstlab.transfer_objective import network_on, style_transfer_objective
 from nstlab.vgg import VGG
 
 SMALL = {"size": 64, "steps": 3}

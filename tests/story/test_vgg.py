@@ -9,6 +9,7 @@ import safetensors.torch
 import torch
 from torchvision.models import vgg19
 
+from nstlab.coarse_to_fine import optimize
 from nstlab.files.architecture import layer_names, shapes, stride
 from nstlab.files.filter_files import (
     BUNDLED,
@@ -24,7 +25,6 @@ from nstlab.files.sample_images import samples
 from nstlab.images import load_image
 from nstlab.losses import content_loss
 from nstlab.objective import Objective
-from nstlab.runs import optimize
 from nstlab.terms import Term
 from nstlab.vgg import VGG, mean_responses, photographs
 
