@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lab bench notebooks voila clean
+.PHONY: help setup demo test lab bench notebooks voila soak clean
 
 help:  ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -51,6 +51,9 @@ else
 	$(BIN)/python tests/benchmarks/bench_live.py
 	$(BIN)/python tests/benchmarks/bench_transfer.py
 endif
+
+soak: $(READY)  ## 300 runs with random settings, none of which may fail (some minutes); writes out/soak.csv
+	$(BIN)/python tests/benchmarks/soak.py
 
 clean:  ## remove what the commands above made
 	rm -rf $(VENV) out .pytest_cache .mypy_cache .ruff_cache .hypothesis

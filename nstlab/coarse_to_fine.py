@@ -43,8 +43,8 @@ class CoarseToFine(Iterator[Point]):
     """One optimizer after another, each started from the image of the one before, resized to its own size.
 
     stages: (objective, steps) from the smallest size to the largest, with steps above 0 in all but the first. start: of
-    the first stage. build: makes the optimizers. at_full_size: gives the start at the last size; the last stage begins
-    with it where it has the lower total, so that a run never ends above its start.
+    the first stage. build: makes the optimizers. at_full_size: gives the start at the last size. It is the last
+    point where it has a lower total, so that a run never ends above its start.
 
     The start of every stage but the first belongs to its first step; it is that step if the optimizer finds no lower
     point. What the optimizer has learned about the curvature is dropped: at another size it misleads.
@@ -60,22 +60,25 @@ class CoarseToFine(Iterator[Point]):
         self.stages, self.build, self.at_full_size = list(stages), build, at_full_size
         self.stage, self.left = 0, stages[0][1] + 1
         self.points = self.build(stages[0][0], start)
-        self.image = start
+        self.image, self.total = start, math.inf
         self.first: Point | None = None  # the start of a stage, until a step was handed out
 
     def __next__(self) -> Point:
         if self.left == 0:
             self.next_stage()
         point = next(self.points, None)
-        if point is None:  # this optimizer finds no better point
+        if point is None:  # this optimizer finds no lower point
             point, self.left = self.first, 1
+        elif self.first and point.total > self.first.total:
+            point = self.first
+        if self.at_full_size and self.left == 1 and 1 < len(self.stages) == self.stage + 1:
+            start = self.stages[-1][0].at(self.at_full_size())
+            point = start if start.total < (point.total if point else self.total) else point
         if point is None:
             self.left = 0
             return next(self)
-        if self.first and point.total > self.first.total:
-            point = self.first
         self.left, self.first = self.left - 1, None
-        self.image = point.image
+        self.image, self.total = point.image, point.total
         return point
 
     def next_stage(self) -> None:
@@ -85,20 +88,15 @@ class CoarseToFine(Iterator[Point]):
         objective, steps = self.stages[self.stage + 1]
         points = self.build(objective, enlarged(self.image, objective))
         first = next(points)
-        if self.at_full_size and self.stage + 2 == len(self.stages):
-            others = self.build(objective, self.at_full_size())
-            other = next(others)
-            if other.total < first.total:
-                points, first = others, other
         self.stage, self.left, self.points, self.first = self.stage + 1, steps, points, first
 
     def state(self) -> dict[str, Any]:
         """Where the schedule is; one with the same stages continues after `restore(state)`."""
-        here = {"stage": self.stage, "left": self.left, "image": self.image, "first": self.first}
+        here = {name: getattr(self, name) for name in ("stage", "left", "image", "total", "first")}
         return {**here, "optimizer": self.points.state()}
 
     def restore(self, state: dict[str, Any]) -> None:
-        self.stage, self.left, self.image, self.first = (state[x] for x in ("stage", "left", "image", "first"))
+        vars(self).update({name: value for name, value in state.items() if name != "optimizer"})
         self.points = self.build(self.stages[self.stage][0], self.image)
         self.points.restore(state["optimizer"])
 
