@@ -14,7 +14,7 @@ from torch import Tensor
 
 from nstlab.files.atomic import replacing
 from nstlab.files.decoding import ImageError, refusal
-from nstlab.files.pixels import described, eight_bit_picture, to_tensor
+from nstlab.files.pixels import described, eight_bit_picture, interpolated, to_tensor
 from nstlab.files.sample_images import Sample, samples
 
 __all__ = ["ImageError", "ImageSource", "Sample", "load_image", "resize", "samples", "save_image", "to_pil"]
@@ -47,18 +47,22 @@ def load_image(source: ImageSource, size: int | None = None) -> Tensor:
     where = f"load_image({described(source)})"
     if size is not None and not (isinstance(size, Integral) and size >= MIN_SIDE):
         raise refusal(where, f"got size={size!r}, expected a whole number of pixels", f"Take {MIN_SIDE} or more.")
-    image = to_tensor(source, where)
-    height, width = image.shape[2:]
-    if min(height, width) < MIN_SIDE:
-        problem = f"got {width} x {height} pixels, expected at least {MIN_SIDE} on the shorter side"
-        raise refusal(where, problem, "Take a larger picture.")
-    if size is None or size >= max(height, width):
-        return image
-    if min(_scaled(height, width, size)) < MIN_SIDE:
-        problem = f"size={size} leaves less than {MIN_SIDE} pixels on the shorter side of {width} x {height}"
-        enough = math.ceil(MIN_SIDE * max(height, width) / min(height, width))
-        raise refusal(where, problem, f"Take size={enough} or more.")
-    return resize(image, size)
+
+    def fit(height: int, width: int) -> tuple[int, int] | None:
+        """The wanted height and width, None for the picture's own."""
+        if min(height, width) < MIN_SIDE:
+            problem = f"got {width} x {height} pixels, expected at least {MIN_SIDE} on the shorter side"
+            raise refusal(where, problem, "Take a larger picture.")
+        if size is None or size >= max(height, width):
+            return None
+        target = _scaled(height, width, int(size))
+        if min(target) < MIN_SIDE:
+            problem = f"size={size} leaves less than {MIN_SIDE} pixels on the shorter side of {width} x {height}"
+            enough = math.ceil(MIN_SIDE * max(height, width) / min(height, width))
+            raise refusal(where, problem, f"Take size={enough} or more.")
+        return target
+
+    return to_tensor(source, where, fit)
 
 
 def save_image(image: Tensor, path: str | os.PathLike[str]) -> None:
@@ -118,9 +122,7 @@ def resize(image: Tensor, size: int | tuple[int, int]) -> Tensor:
         raise refusal(where, "expected whole pixels", "Give the longer side or (height, width).")
     height, width = image.shape[2:]
     target = size if isinstance(size, tuple) else _scaled(height, width, size)
-    # on the CPU: not every device can antialias, and all machines get the same pixels
-    resized = torch.nn.functional.interpolate(image.cpu(), target, mode="bicubic", antialias=True, align_corners=False)
-    return resized.clamp(0, 1).to(image.device)
+    return torch.clamp(interpolated(image, target), 0, 1).to(image.device)
 
 
 def _scaled(height: int, width: int, size: int) -> tuple[int, int]:

@@ -1,23 +1,25 @@
-"""Decoding of picture files to upright, opaque, 8-bit sRGB: the first half of `load_image`."""
+"""Decoding of picture files, bounded in time and memory, and upright: the first part of `load_image`."""
 
 from __future__ import annotations
 
 import difflib
 import os
-import warnings
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple, cast
 
-import numpy as np
-from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
+from nstlab.files.limits import MAX_BYTES, MAX_PIXELS, Metered, TooMuch, check_exif, check_jpeg
 from nstlab.files.sample_images import samples
 
-MAX_PIXELS = 80_000_000  # 960 MB as a float32 tensor; a larger size in a header may be a decompression bomb
+REDUCED = 25_000_000  # pixels: a larger JPEG is decoded at 1/2, 1/4 or 1/8 of its size if that is enough
+ENOUGH = 4  # times the wanted size; what is left is resized as any picture is
 FORMATS = ("JPEG", "PNG", "WebP", "BMP", "TIFF", "GIF")
 COPY_AGAIN = "Copy or download it again."
-SRGB = ImageCms.createProfile("sRGB")
+SAVE_AGAIN = "Open it in another program and save it as a plain JPEG or PNG, without metadata."
+REDUCE = "Reduce it with another program first."
 TO_UPRIGHT = {  # the transposition for each EXIF orientation
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -27,6 +29,10 @@ TO_UPRIGHT = {  # the transposition for each EXIF orientation
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+LYING = (5, 6, 7, 8)  # the orientations that exchange height and width
+TILE_WIDTH, TILE_LENGTH = 322, 323  # tags of TIFF
+Sides = tuple[int, int]  # height, width
+Fit = Callable[[int, int], Sides | None]  # the wanted size of a picture (height, width), None for its own
 
 
 class ImageError(ValueError):
@@ -42,33 +48,81 @@ def refusal(call: str, problem: str, remedy: str) -> ImageError:
     return ImageError(f"{call}: {problem}. {remedy}")
 
 
-def decode_file(source: str | bytes | bytearray | memoryview, call: str) -> Image.Image:
-    """The decoded picture of a sample's name, a path or the bytes of a file; `call` is the prefix of errors.
+class Decoded(NamedTuple):
+    """A PIL image, upright and decoded, and the size that it shall have, (height, width), or None for its own."""
 
-    Raises ImageError if it cannot be opened or decoded.
+    picture: Image.Image
+    target: Sides | None
+
+
+def decode_file(source: str | bytes | bytearray | memoryview, call: str, fit: Fit) -> Decoded:
+    """The decoded picture of a sample's name, a path or the bytes of a file.
+
+    call: the prefix of errors. fit: gives the wanted size for (height, width), or raises, before anything is decoded.
+    Raises ImageError if the file cannot be opened or decoded, or is beyond a limit.
     """
-    with _open(source, call) if isinstance(source, str) else BytesIO(source) as file:
+    with _open(source, call) if isinstance(source, str) else BytesIO(bytes(source)) as file:
         length = file.seek(0, os.SEEK_END)
         if length == 0:
             raise refusal(call, "the file is empty", COPY_AGAIN)
+        if length > MAX_BYTES:
+            raise refusal(call, f"the file has {length:,} bytes, more than {MAX_BYTES:,}, which is the limit", REDUCE)
         end = f" after {length:,} bytes"
-        return decode_picture(_identify(file, call, end), call, end)
+        metered = Metered(file, length)
+        picture = _identify(metered, call, end)
+        target = _target(picture, call, fit)
+        if target and picture.width * picture.height > REDUCED:
+            picture.draft(None, (ENOUGH * target[1], ENOUGH * target[0]))
+        metered.allow_pixels()
+        return _decoded(picture, target, call, end)
 
 
-def decode_picture(picture: Image.Image, call: str, end: str = "") -> Image.Image:
-    """The PIL image upright, opaque and in sRGB.
+def decode_picture(picture: Image.Image, call: str, fit: Fit) -> Decoded:
+    """The decoded picture of a PIL image, which may be a file that was opened and not yet read.
 
-    call: the prefix of errors. end: where the file ends, such as " after 512 bytes", if that is known; an error about a
-    truncated file quotes it. Raises ImageError if the picture is too large or damaged.
+    call, fit and errors: those of `decode_file`.
     """
-    if picture.width * picture.height > MAX_PIXELS:
+    file = getattr(picture, "fp", None)
+    if file is not None and picture.format in ("JPEG", "MPO"):
+        try:
+            check_jpeg(file)
+        except Exception as error:  # of a closed file, too
+            raise _damaged(call, error, "") from error
+    return _decoded(picture, _target(picture, call, fit), call)
+
+
+def _target(picture: Image.Image, call: str, fit: Fit) -> Sides | None:
+    """The wanted size of a picture whose header has been read. Raises ImageError if it is too large to be decoded."""
+    check_pixels(picture.height, picture.width, call)
+    tags = getattr(picture, "tag_v2", {})  # a TIFF file is decoded tile by tile
+    tile = tags.get(TILE_LENGTH), tags.get(TILE_WIDTH)
+    if isinstance(tile[0], int) and isinstance(tile[1], int):
+        check_pixels(*tile, call)
+    return fit(picture.height, picture.width)
+
+
+def check_pixels(height: int, width: int, call: str) -> None:
+    """Raise ImageError for more than MAX_PIXELS pixels.
+
+    >>> check_pixels(8_000, 10_000, "load_image('poster.png')")
+    """
+    if height * width > MAX_PIXELS:
         raise _too_large(call)
+
+
+def _decoded(picture: Image.Image, target: Sides | None, call: str, end: str = "") -> Decoded:
+    """The picture with its pixels decoded, and upright.
+
+    end: where the file ends, such as " after 512 bytes", if that is known; an error about a truncated file quotes it.
+    """
     try:
         picture.load()
+        orientation = _orientation(picture)
     except Exception as error:  # decoders raise OSError, SyntaxError, ValueError and others for damaged files
         raise _damaged(call, error, end) from error
-    profile = picture.info.get("icc_profile")
-    return _to_srgb(_opaque(_eight_bits(_upright(picture), call)), profile, call)
+    if orientation in TO_UPRIGHT:
+        picture = picture.transpose(TO_UPRIGHT[orientation])
+    return Decoded(picture, target[::-1] if target and orientation in LYING else target)
 
 
 def _open(source: str, call: str) -> BinaryIO:
@@ -78,6 +132,8 @@ def _open(source: str, call: str) -> BinaryIO:
     sample_paths = {sample.name: sample.path for sample in samples()}
     path = sample_paths.get(source) or Path(os.path.expanduser(source))
     try:
+        if path.is_fifo():  # opening it waits until somebody writes to it
+            raise OSError("it is a pipe")
         return path.open("rb")
     except FileNotFoundError as error:
         similar = difflib.get_close_matches(path.stem, sample_paths, n=1)
@@ -89,10 +145,12 @@ def _open(source: str, call: str) -> BinaryIO:
         raise refusal(call, problem, "Give the path of a file that you may read.") from error
 
 
-def _identify(file: BinaryIO, call: str, end: str) -> Image.Image:
+def _identify(file: Metered, call: str, end: str) -> Image.Image:
     """The picture with its header read and its pixels not yet decoded."""
     try:
-        return Image.open(file, formats=[name.upper() for name in FORMATS])
+        check_jpeg(file.file)
+        file.seek(0)
+        return Image.open(cast(BinaryIO, file), formats=[name.upper() for name in FORMATS])
     except UnidentifiedImageError as error:
         problem = "its first bytes are not those of a known picture format"
         raise refusal(call, problem, f"Give a complete file in one of the formats {', '.join(FORMATS)}.") from error
@@ -104,6 +162,10 @@ def _identify(file: BinaryIO, call: str, end: str) -> Image.Image:
 
 def _damaged(call: str, error: Exception, end: str) -> ImageError:
     """The ImageError for an exception from a decoder."""
+    if isinstance(error, TooMuch):
+        return refusal(call, str(error), SAVE_AGAIN)
+    if "MAX_TEXT" in str(error):  # Pillow's limits for what a PNG file holds beside its pixels
+        return refusal(call, "its text or its color profile is too large", SAVE_AGAIN)
     if "truncated" in str(error).lower():
         problem = f"the file is cut off: it ends{end} in the middle of the picture"
     else:
@@ -114,55 +176,16 @@ def _damaged(call: str, error: Exception, end: str) -> ImageError:
 def _too_large(call: str) -> ImageError:
     """The ImageError for the size that the header states, raised before any memory is allocated."""
     problem = f"by its header it has more than {MAX_PIXELS:,} pixels, which is the limit"
-    return refusal(call, problem, "Reduce it with another program first.")
+    return refusal(call, problem, REDUCE)
 
 
-def _upright(picture: Image.Image) -> Image.Image:
-    """The picture rotated and mirrored as its EXIF orientation says.
+def _orientation(picture: Image.Image) -> int:
+    """The EXIF orientation of a picture, 1 for upright. Raises TooMuch for EXIF data beyond the limit.
 
     PIL's exif_transpose is not used: it also rewrites the EXIF data, and fails if any other part of them is damaged.
     """
+    check_exif(max(len(picture.info.get(key, "")) for key in ("exif", "Raw profile type exif")))
     try:
-        orientation = picture.getexif().get(ExifTags.Base.Orientation)
+        return int(picture.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # damaged EXIF data raise many kinds of exceptions, but the pixels are intact
-        return picture
-    return picture.transpose(TO_UPRIGHT[orientation]) if orientation in TO_UPRIGHT else picture
-
-
-def _eight_bits(picture: Image.Image, call: str) -> Image.Image:
-    """Gray pictures of 16-bit integers or floats scaled to 8 bits; PIL scales only color pictures."""
-    if not picture.mode.startswith(("I", "F")):
-        return picture
-    white = 1 if picture.mode == "F" else 65535
-    levels = np.asarray(picture, dtype=np.float64)
-    if not (levels.min() >= 0 and levels.max() <= white):  # also true for NaN
-        problem = f"got gray levels from {levels.min():g} to {levels.max():g}, expected 0 to {white}"
-        raise refusal(call, problem, "Save the picture with 8 or 16 bits.")
-    return Image.fromarray((levels * (255 / white)).round().astype(np.uint8))
-
-
-def _opaque(picture: Image.Image) -> Image.Image:
-    """The picture over a white background, without a palette.
-
-    Gray, CMYK and Lab are not yet converted to RGB, because the color profile refers to them.
-    """
-    gray = picture.mode in ("1", "L", "LA", "La")
-    if not picture.has_transparency_data:
-        return picture if picture.mode in ("CMYK", "LAB") else picture.convert("L" if gray else "RGB")
-    picture = picture.convert("LA" if gray else "RGBA")
-    color = picture.convert("L" if gray else "RGB")
-    color.paste("white", mask=ImageOps.invert(picture.getchannel("A")))
-    return color
-
-
-def _to_srgb(picture: Image.Image, profile: bytes | None, call: str) -> Image.Image:
-    """The picture in sRGB, converted from its color profile; without a profile its colors are assumed to be sRGB."""
-    if profile:
-        try:
-            source = ImageCms.ImageCmsProfile(BytesIO(profile))
-            if source.profile.xcolor_space == "RGB ":
-                picture = picture.convert("RGB")  # many gray pictures carry an RGB profile
-            return ImageCms.buildTransform(source, SRGB, picture.mode, "RGB").apply(picture)
-        except (ImageCms.PyCMSError, OSError, ValueError) as error:
-            warnings.warn(f"{call}: its color profile is not used ({error}).", stacklevel=4)
-    return picture.convert("RGB")
+        return 1
