@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lab bench notebooks voila soak clean
+.PHONY: help setup demo test fuzz soak lab bench notebooks voila clean
 
 help:  ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -33,6 +33,9 @@ test: $(READY)  ## lint, types, unit tests, notebooks, browser
 	$(BIN)/python -m pytest
 	NSTLAB_PROFILE=ci $(BIN)/python -m pytest notebooks --nbval-lax --nbval-cell-timeout=120 \
 		--nbval-sanitize-with tests/nbval_sanitize.cfg
+
+fuzz: $(READY)  ## try ten times as many damaged pictures and files of weights as `make test` does
+	$(BIN)/python -m pytest tests/faults --hypothesis-profile=fuzz
 
 lab: $(READY)  ## open the course in JupyterLab
 	$(BIN)/jupyter lab notebooks

@@ -17,8 +17,8 @@ import torch.nn.functional as nnf
 from torch import Tensor, nn
 
 from nstlab.files.architecture import layer_names, starts_a_block, stride
-from nstlab.files.atomic import replacing
 from nstlab.files.filter_files import BUNDLED, DATA, Filters, load_filters
+from nstlab.files.weight_files import kept_tensors
 from nstlab.images import load_image, samples
 
 CONTENT_LAYER = "conv4_2"  # of [1]
@@ -193,8 +193,5 @@ def known_mean_responses(vgg: VGG, filters: Filters, bundled: bool) -> dict[str,
     else:
         digest = hashlib.sha256(b"".join(t.numpy().tobytes() for t in filters.tensors.values())).hexdigest()[:16]
         kept = Path(torch.hub.get_dir()) / "nstlab" / f"mean_responses_{digest}_{variant}.safetensors"
-        if not kept.exists():
-            with replacing(kept) as temporary:
-                safetensors.torch.save_file(mean_responses(vgg, photographs()), temporary)
-        found = safetensors.torch.load_file(kept)
+        found = kept_tensors(kept, lambda: mean_responses(vgg, photographs()))
     return {name: torch.where(s > 0, s, torch.ones(())) for name, s in found.items()}

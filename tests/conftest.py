@@ -2,9 +2,15 @@
 
 import pytest
 import torch
+from hypothesis import settings
 from torch import Tensor
 
 from nstlab.vgg import VGG
+
+# how many cases the fuzzed tests try that do not say it themselves: `make fuzz` takes the second profile
+settings.register_profile("normal", max_examples=250, deadline=None)
+settings.register_profile("fuzz", max_examples=2_500, deadline=None)
+settings.load_profile("normal")
 
 
 @pytest.fixture(scope="session")

@@ -72,9 +72,22 @@ def decode_file(source: str | bytes | bytearray | memoryview, call: str, fit: Fi
         picture = _identify(metered, call, end)
         target = _target(picture, call, fit)
         if target and picture.width * picture.height > REDUCED:
-            picture.draft(None, (ENOUGH * target[1], ENOUGH * target[0]))
+            factor = _reduction(picture.height, picture.width, target)
+            picture.draft(None, (picture.width // factor, picture.height // factor))
         metered.allow_pixels()
         return _decoded(picture, target, call, end)
+
+
+def _reduction(height: int, width: int, target: Sides) -> int:
+    """The factor, 1, 2, 4 or 8, by which a JPEG may be decoded smaller on its way to a target (height, width).
+
+    It divides both sides, because the decoder rounds them up, which would stretch the picture.
+
+    >>> _reduction(6000, 8000, (384, 512)), _reduction(6000, 8001, (384, 512))
+    (2, 1)
+    """
+    enough = min(height // target[0], width // target[1]) // ENOUGH
+    return max(factor for factor in (1, 2, 4, 8) if factor <= max(1, enough) and height % factor == width % factor == 0)
 
 
 def decode_picture(picture: Image.Image, call: str, fit: Fit) -> Decoded:
@@ -95,9 +108,9 @@ def _target(picture: Image.Image, call: str, fit: Fit) -> Sides | None:
     """The wanted size of a picture whose header has been read. Raises ImageError if it is too large to be decoded."""
     check_pixels(picture.height, picture.width, call)
     tags = getattr(picture, "tag_v2", {})  # a TIFF file is decoded tile by tile
-    tile = tags.get(TILE_LENGTH), tags.get(TILE_WIDTH)
-    if isinstance(tile[0], int) and isinstance(tile[1], int):
-        check_pixels(*tile, call)
+    length, width = tags.get(TILE_LENGTH), tags.get(TILE_WIDTH)
+    if isinstance(length, int) and isinstance(width, int):
+        check_pixels(length, width, call)
     return fit(picture.height, picture.width)
 
 

@@ -9,20 +9,20 @@ There are two conventions, which differ in the names of a file's keys and in the
 from __future__ import annotations
 
 import hashlib
+import http.client
 import math
 import os
-import pickle
 import sys
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor
 
 from nstlab.files.architecture import CONVOLUTIONS, layer_names, shapes, starts_a_block
+from nstlab.files.weight_files import WeightsError, read_tensors
 
 DATA = Path(__file__).parents[1] / "data"
 BUNDLED = {"vgg16": "vgg16_conv_fp16.safetensors", "vgg19": "vgg19.safetensors"}
@@ -30,10 +30,6 @@ BUNDLED_SHA256 = {
     "vgg16": "377d9605f2e4d30901a28e63910ba880d597707906400b7e2ff8ce55b9664b54",
     "vgg19": "6525c1f13373dbed19f57c8d98b44cd9bf5fc43c747519f8500a450a6d457a2c",
 }
-
-
-class WeightsError(ValueError):
-    """Filters are missing, damaged or of another network; the message says which, and a remedy."""
 
 
 class Filters(NamedTuple):
@@ -76,13 +72,14 @@ def load_filters(network: str, weights: str | os.PathLike[str] | None = None, se
     torch.Size([64, 3, 3, 3])
     """
     layer_names(network)  # raises ValueError for an unknown network before any file is read
-    if weights == "random":
+    call = f"VGG({network!r}, weights={weights if weights is None else str(weights)!r})"
+    if isinstance(weights, str) and weights == "random":
         return random_filters(network, seed)
     if weights is None:
-        return _checked(network, decoded(bundled_filters(network)), BUNDLED[network])
-    if weights == "torchvision":
-        return _checked(network, _download(network), "torchvision's checkpoint")
-    return _checked(network, _read(Path(weights)), str(weights))
+        return _checked(network, decoded(bundled_filters(network)), call)
+    if isinstance(weights, str) and weights == "torchvision":
+        return _checked(network, _downloaded(network, call), call)
+    return _checked(network, read_tensors(weights, call), call)
 
 
 def random_filters(network: str, seed: int) -> Filters:
@@ -129,7 +126,10 @@ def bundled_filters(network: str, folder: Path = DATA) -> dict[str, Tensor]:
     torch.Size([256])
     """
     file = folder / BUNDLED[network]
-    data = file.read_bytes() if file.exists() else b""
+    try:
+        data = file.read_bytes()
+    except OSError:
+        data = b""
     if hashlib.sha256(data).hexdigest() != BUNDLED_SHA256[network]:
         raise WeightsError(
             f"VGG({network!r}): the bundled filters {file.name} are missing, or their SHA-256 differs from the "
@@ -138,56 +138,75 @@ def bundled_filters(network: str, folder: Path = DATA) -> dict[str, Tensor]:
     return safetensors.torch.load(data)
 
 
-def _download(network: str) -> dict[str, Tensor]:
+def _downloaded(network: str, call: str) -> Mapping[str, Tensor]:
+    """The tensors of torchvision's checkpoint, from torch's cache, where it is kept under a name with its hash."""
     from torchvision.models import get_model_weights  # slow to import, and needed only here
 
+    url = get_model_weights(network).DEFAULT.url
+    file = Path(torch.hub.get_dir()) / "checkpoints" / PurePosixPath(url).name
+    digest = file.stem.rpartition("-")[2]
     try:
-        weights = get_model_weights(network).DEFAULT
-        tensors: dict[str, Tensor] = weights.get_state_dict(progress=sys.stderr.isatty(), check_hash=True)
-        return tensors
-    except (OSError, RuntimeError) as error:
+        if not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            torch.hub.download_url_to_file(url, str(file), digest, progress=sys.stderr.isatty())
+        if not sha256(file).startswith(digest):
+            raise WeightsError(
+                f"{call}: the SHA-256 of {file} does not begin with {digest}: it was cut off or changed. "
+                f"Delete it, and it is downloaded again."
+            )
+    except (OSError, RuntimeError, http.client.HTTPException) as error:
         raise WeightsError(
-            f"VGG({network!r}, weights='torchvision'): the checkpoint could not be downloaded ({error}). "
+            f"{call}: the checkpoint could not be downloaded to {file} ({error}). "
             f"Give weights=PATH to a local copy, or leave weights out: the papers' filters are in the package."
         ) from error
+    return read_tensors(file, call)
 
 
-def _read(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise WeightsError(
-            f"weights={str(path)!r}: there is no such file. Leave weights out to use the published filters."
-        )
-    try:
-        if path.suffix == ".safetensors":
-            return safetensors.torch.load_file(path)
-        tensors: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-        return tensors
-    except (
-        OSError,
-        RuntimeError,
-        EOFError,
-        ValueError,
-        pickle.UnpicklingError,
-        safetensors.SafetensorError,
-    ) as error:
-        raise WeightsError(
-            f"weights={str(path)!r} cannot be read as a file of weights ({type(error).__name__}). "
-            f"It must be a .safetensors file, or a .pth file that holds a dict of tensors and nothing else."
-        ) from error
+def sha256(file: Path) -> str:
+    """The SHA-256 of a file, as hexadecimal digits.
+
+    >>> sha256(DATA / BUNDLED["vgg16"]) == BUNDLED_SHA256["vgg16"]
+    True
+    """
+    digest = hashlib.sha256()
+    with file.open("rb") as data:
+        while block := data.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
-def _checked(network: str, contents: Mapping[str, Tensor], source: str) -> Filters:
-    """The filters in a file's contents, by our keys. Raises WeightsError if one is missing or has another shape."""
-    expected, torchvision = shapes(network), torchvision_keys(network)
-    original = isinstance(contents, Mapping) and "conv1_1.weight" in contents
-    names = {key: key if original else torchvision[key] for key in expected}
-    for key, name in names.items():
-        tensor = contents.get(name) if isinstance(contents, Mapping) else None
-        if not isinstance(tensor, Tensor) or tuple(tensor.shape) != expected[key]:
-            problem = f"has shape {tuple(tensor.shape)}" if isinstance(tensor, Tensor) else "is missing"
+def _checked(network: str, contents: Mapping[str, Tensor], call: str) -> Filters:
+    """The filters in a file's contents, by our keys, in float32.
+
+    Raises WeightsError if one is missing, has another shape, or does not hold finite numbers.
+    """
+    contents = contents if isinstance(contents, Mapping) else {}
+    original = "conv1_1.weight" in contents
+    names = torchvision_keys(network) if not original else {key: key for key in shapes(network)}
+    tensors = {}
+    for key, shape in shapes(network).items():
+        problem = _problem(contents.get(names[key]), shape)
+        if problem:
             raise WeightsError(
-                f"VGG({network!r}): in {source}, {name!r} {problem}; {network} needs shape {expected[key]}. "
-                f"Choose the network that the file was made for, one of {', '.join(CONVOLUTIONS)}."
+                f"{call}: {names[key]!r} {problem}; {network} needs shape {shape} of finite floats. "
+                f"Choose the network that the file was made for, one of {', '.join(CONVOLUTIONS)}, or another file."
             )
-    tensors = {key: contents[name].float() for key, name in names.items()}
+        tensors[key] = contents[names[key]].detach().float()
     return Filters(tensors, *(ORIGINAL if original else TORCHVISION))
+
+
+def _problem(tensor: object, shape: tuple[int, ...]) -> str | None:
+    """What keeps this from being filters of a shape, None if nothing does.
+
+    >>> _problem(torch.ones(2), (3,)), _problem(torch.tensor([1.0, math.nan]), (2,)), _problem(torch.ones(2), (2,))
+    ('has shape (2,)', 'holds NaN or infinity', None)
+    """
+    if not isinstance(tensor, Tensor):
+        return "is missing"
+    if tuple(tensor.shape) != shape:
+        return f"has shape {tuple(tensor.shape)}"
+    if tensor.layout != torch.strided or tensor.is_meta:
+        return "is on the meta device, without values" if tensor.is_meta else f"is sparse ({tensor.layout})"
+    if not tensor.is_floating_point():
+        return f"has dtype {tensor.dtype}"
+    return None if bool(tensor.float().isfinite().all()) else "holds NaN or infinity"

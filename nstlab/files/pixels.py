@@ -15,7 +15,6 @@ from nstlab.files.decoding import Decoded, Fit, Sides, check_pixels, decode_file
 from nstlab.files.strips import rgb_strips, rows_of_a_strip
 
 TOLERANCE = 0.5 / 255  # values outside [0, 1] by at most this still round to 0 or 255
-
 LONGEST_PATH = 1000  # characters of an error message
 
 
