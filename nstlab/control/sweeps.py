@@ -16,21 +16,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
+from nstlab.control.sheets import contact_sheet
 from nstlab.files.atomic import replacing
 from nstlab.files.pixels import described
-from nstlab.images import to_pil
 from nstlab.runs import Record, Result
 from nstlab.transfer import stylize
 
 NOT_RUN = "not run: the sweep was interrupted"
-TILE, GAP, FONT_SIZE = 224, 12, 16  # pixels of a sheet: longer side of an image, space around it, height of the text
-INK, FAINT, GRAY = "#222222", "#777777", "#dddddd"
-LABEL = 24  # letters of a row's label in one line
-ERROR = 130  # letters of an error that a sheet shows
 Settings = dict[str, Any]
 
 
@@ -107,8 +103,9 @@ class Sweep:
         shape = [len(several) for several in self.values.values()]
         number = np.arange(len(self.entries)).reshape(shape)
         table = np.moveaxis(number, list(self.values).index(across), -1).reshape(-1, len(self.values[across]))
-        return drawn_sheet(
-            [[self.entries[k] for k in row] for row in table],
+        entries = [[self.entries[k] for k in row] for row in table]
+        return contact_sheet(
+            [[entry.error or "" if entry.image is None else entry.image for entry in row] for row in entries],
             ["\n".join(labels) for labels in product(*map(self.labels, down))],
             self.labels(across),
             ",  ".join(label for name in same for label in self.labels(name)),
@@ -232,61 +229,3 @@ def plain(value: Any) -> Any:
     if isinstance(value, (Tensor, np.ndarray, Image.Image, bytes)):
         return described(value)
     return textwrap.shorten(repr(value), 60)
-
-
-def drawn_sheet(
-    rows: Sequence[Sequence[Entry]], row_labels: Sequence[str], column_labels: Sequence[str], title: str
-) -> Image.Image:
-    """The images of the entries in rows and columns, labeled, with a title above them."""
-    font = ImageFont.load_default(FONT_SIZE)
-    pictures = {id(entry): small(entry.image) for row in rows for entry in row if entry.image is not None}
-    sizes = [picture.size for picture in pictures.values()] or [(TILE, TILE)]
-    width, height = (max(size[side] for size in sizes) for side in (0, 1))
-    above = [filled(label, int(width / font.getlength("n"))) for label in column_labels]
-    beside = [filled(label, LABEL) for label in row_labels]
-    probe = ImageDraw.Draw(Image.new("RGB", (1, 1)))
-
-    def extent(text: str) -> tuple[float, float]:
-        return probe.multiline_textbbox((0, 0), text, font)[2:]
-
-    title = filled(title, int((width + GAP) * len(above) / font.getlength("n")))
-    left = GAP + max(GAP + extent(label)[0] if label else 0 for label in beside)
-    title_height = 2 * GAP + extent(title)[1] if title else 0
-    top = title_height + GAP + max(extent(label)[1] for label in above) + GAP / 2
-    size = left + len(above) * (width + GAP), top + len(rows) * (height + GAP)
-    sheet = Image.new("RGB", (round(size[0]), round(size[1])), "white")
-    draw = ImageDraw.Draw(sheet)
-    draw.multiline_text((left, GAP), title, FAINT, font)
-    for j, label in enumerate(above):
-        draw.multiline_text(
-            (left + j * (width + GAP) + width / 2, top - GAP / 2), label, INK, font, "md", align="center"
-        )
-    for i, (label, row) in enumerate(zip(beside, rows, strict=True)):
-        y = top + i * (height + GAP)
-        draw.multiline_text((left - GAP, y + height / 2), label, INK, font, "rm", align="right")
-        for j, entry in enumerate(row):
-            x = left + j * (width + GAP)
-            picture = pictures.get(id(entry)) or gray_tile(entry.error or "", (width, height), font)
-            sheet.paste(picture, (round(x + (width - picture.width) / 2), round(y + (height - picture.height) / 2)))
-    return sheet
-
-
-def filled(text: str, letters: int) -> str:
-    """Every line of a text in lines of at most so many letters."""
-    return "\n".join(textwrap.fill(line, letters) for line in text.splitlines())
-
-
-def small(image: Tensor) -> Image.Image:
-    """An image with TILE pixels on the longer side."""
-    picture = to_pil(image)
-    scale = TILE / max(picture.size)
-    return picture.resize([max(1, round(scale * side)) for side in picture.size], Image.Resampling.LANCZOS)
-
-
-def gray_tile(error: str, size: tuple[int, int], font: Any) -> Image.Image:
-    """A gray tile with an error on it."""
-    picture = Image.new("RGB", size, GRAY)
-    text = textwrap.fill(textwrap.shorten(error, ERROR), int(size[0] / font.getlength("n")))
-    middle = (size[0] / 2, size[1] / 2)
-    ImageDraw.Draw(picture).multiline_text(middle, text, INK, font, "mm", align="center")
-    return picture

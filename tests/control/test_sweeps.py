@@ -11,7 +11,8 @@ import pytest
 import torch
 from PIL import Image, ImageColor
 
-from nstlab.control.sweeps import GRAY, NOT_RUN, TILE, Sweep, sweep
+from nstlab.control.sheets import GRAY, TILE
+from nstlab.control.sweeps import NOT_RUN, Sweep, sweep
 from nstlab.runs import Record, Result
 
 STYLIZE = {"content": "horses", "style": ["great_wave", "night_cafe"], "seed": [0, 1], "size": 64, "steps": 1}
