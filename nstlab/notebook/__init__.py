@@ -1,4 +1,4 @@
-"""What the notebooks show: figures, live runs, image pickers.
+"""What the notebooks show: figures, live runs, image pickers, a region editor.
 
 >>> from nstlab import stylize_run
 >>> from nstlab.notebook import ImagePicker, LiveRun
@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from nstlab.notebook.figures import compare, figure, plot_losses, save_figure, save_losses, show
@@ -15,11 +16,13 @@ from nstlab.notebook.region_figures import show_photograph, show_regions
 
 if TYPE_CHECKING:
     from nstlab.notebook.image_picker import ImagePicker
+    from nstlab.notebook.region_editor import RegionEditor
     from nstlab.notebook.run_panel import LiveRun
 
 __all__ = [
     "ImagePicker",
     "LiveRun",
+    "RegionEditor",
     "compare",
     "figure",
     "plot_losses",
@@ -31,14 +34,11 @@ __all__ = [
 ]
 
 
+WIDGETS = {"ImagePicker": "image_picker", "LiveRun": "run_panel", "RegionEditor": "region_editor"}  # and their modules
+
+
 def __getattr__(name: str) -> Any:
     """Import a widget when it is first used: widgets need ipywidgets, figures do not."""
-    if name == "ImagePicker":
-        from nstlab.notebook.image_picker import ImagePicker
-
-        return ImagePicker
-    if name == "LiveRun":
-        from nstlab.notebook.run_panel import LiveRun
-
-        return LiveRun
+    if name in WIDGETS:
+        return getattr(import_module(f"{__name__}.{WIDGETS[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
+import torch.nn.functional as nnf
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from torch import Tensor
@@ -14,6 +17,7 @@ from nstlab.regions import Regions, on_grid
 
 PALETTE = ("#56b4e9", "#d55e00", "#009e73", "#f0e442", "#cc79a7", "#0072b2", "#e69f00", "#999999")  # Okabe and Ito
 STRENGTH = 0.55  # of the colors over the image
+LINE = 4  # pixels: width of the line around a selected region
 
 
 def show_regions(content: Tensor, style: Tensor, regions: Regions, height: float = 2.8) -> Figure:
@@ -48,6 +52,19 @@ def tinted(image: Tensor, masks: Tensor) -> Tensor:
     covered = m.sum(0, keepdim=True).clamp(max=1)
     share = m / m.sum(0, keepdim=True).clamp(min=1)
     return (gray * (1 - STRENGTH * covered) + STRENGTH * (share * colors).sum(0, keepdim=True)).clamp(0, 1)
+
+
+def outlined(image: Tensor, masks: Tensor, chosen: Sequence[int]) -> Tensor:
+    """The image with a line along the border of each chosen mask: black outside, white inside, to show on any color."""
+    m = on_grid(masks, (image.shape[2], image.shape[3]))
+    largest = torch.where(m.sum(0) > 0, m.argmax(0), -1)
+    for r in chosen:
+        inside = (largest == r)[None]
+        for width, gray in ((LINE, 1.0), (LINE // 2, 0.0)):
+            outside = nnf.pad((~inside).float(), [width] * 4, value=1.0)
+            near_outside = nnf.max_pool2d(outside, 2 * width + 1, 1) > 0
+            image = torch.where(inside & near_outside, gray, image)
+    return image
 
 
 def color_of(region: int) -> str:

@@ -54,6 +54,14 @@ live
 other.start()
 other.wait()
 other
+----
+import torch
+from nstlab.notebook.region_editor import RegionEditor
+from nstlab.regions import Regions
+thirds = torch.eye(3).view(3, 1, 1, 3).repeat_interleave(90, 3).expand(3, 1, 180, 270)
+regions = Regions(thirds, thirds, ("left", "middle", "right"))
+editor = RegionEditor("waterfront_day", torch.rand(1, 3, 180, 270), regions)
+editor
 """
 LONGER = """
 import time as _time
@@ -296,4 +304,48 @@ def test_a_picture_is_chosen_and_a_bad_path_gives_one_line(page, lab, notebook, 
     sync_api.expect(picker.get_by_alt_text("mine.jpg")).to_be_visible()
     assert ask(page, "isinstance(picker.image, bytes)")
     save_screenshot(page, "picker-upload")
+    assert not page.complaints, page.complaints
+
+
+@pytest.mark.parametrize("notebook", [GENERATED])
+def test_regions_are_selected_by_clicks_and_keys_then_merged_and_paired_anew(page, lab, notebook):
+    open_and_run(page, lab, notebook)
+    editor = page.locator(".nstlab-regions")
+    content = editor.get_by_alt_text("The content image")
+    content.scroll_into_view_if_needed()
+
+    def click_at(picture, share: float) -> None:
+        size = picture.bounding_box()
+        picture.click(position={"x": share * size["width"], "y": size["height"] / 2})
+
+    def press(name: str) -> None:
+        editor.get_by_role("button", name=name).click()
+
+    def style_columns() -> list[list[float]]:
+        """For every region its share of each third of the style image."""
+        return ask(page, "editor.regions.style[:, 0, 0, [0, 100, 200]].tolist()")
+
+    left, middle, right = (editor.get_by_label(name) for name in ("left", "middle", "right"))
+    click_at(content, 0.1)
+    sync_api.expect(left).to_be_checked()
+    click_at(editor.get_by_alt_text("The style image"), 0.9)
+    sync_api.expect(right).to_be_checked()
+    sync_api.expect(middle).not_to_be_checked()
+    save_screenshot(page, "regions-1-selected")
+    press("Swap")
+    sync_api.expect(editor.get_by_alt_text("Selected: none").first).to_be_visible()
+    assert style_columns() == [[0, 0, 1], [0, 1, 0], [1, 0, 0]]
+
+    editor.get_by_label("left").focus()
+    page.keyboard.press("Space")
+    click_at(content, 0.5)
+    press("Merge")
+    sync_api.expect(editor.get_by_label("left + middle")).to_be_visible()
+    assert ask(page, "editor.regions.names") == ("left + middle", "right")
+    assert style_columns() == [[0, 1, 1], [1, 0, 0]]
+    sync_api.expect(editor.get_by_alt_text("Selected: none").first).to_be_visible()
+    save_screenshot(page, "regions-2-merged")
+    press("Undo")
+    sync_api.expect(editor.get_by_label("left + middle")).to_have_count(0)
+    assert ask(page, "len(editor.regions)") == 3
     assert not page.complaints, page.complaints

@@ -3,7 +3,7 @@
 import torch
 
 from nstlab.control.photographs import STAGES, Photograph
-from nstlab.notebook.region_figures import PALETTE, STRENGTH, rgb, show_photograph, show_regions, tinted
+from nstlab.notebook.region_figures import LINE, PALETTE, STRENGTH, outlined, rgb, show_photograph, show_regions, tinted
 from nstlab.regions import Regions
 
 
@@ -30,6 +30,21 @@ def test_what_no_region_covers_stays_gray():
     image = torch.rand(1, 3, 32, 48)
     shown = tinted(image, halves()[:1])
     assert torch.allclose(shown[..., 24:], image.mean(1, keepdim=True).expand(1, 3, 32, 48)[..., 24:])
+
+
+def test_a_chosen_region_gets_a_line_inside_its_border_black_then_white():
+    image = torch.full((1, 3, 32, 48), 0.5)
+    shown = outlined(image, halves(), [1])
+    black, white = LINE // 2, LINE - LINE // 2
+    assert shown[0, 0, 16, 24:].tolist() == [
+        *[0.0] * black, *[1.0] * white, *[0.5] * (24 - 2 * LINE), *[1.0] * white, *[0.0] * black
+    ]  # fmt: skip
+    assert torch.equal(shown[..., :24], image[..., :24]) and torch.equal(outlined(image, halves(), []), image)
+
+
+def test_what_no_region_covers_gets_no_line():
+    image = torch.full((1, 3, 32, 48), 0.5)
+    assert torch.equal(outlined(image, halves()[:1], [0])[..., 24:], image[..., 24:])
 
 
 def test_a_strip_has_every_stage_with_its_seconds():
