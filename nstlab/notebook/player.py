@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import atexit
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from threading import Lock, Thread
 from typing import Literal
 
+from nstlab.notebook.interrupts import HeldInterrupts
 from nstlab.runs import Run
 
 State = Literal["ready", "running", "paused", "stopped", "finished", "failed"]
@@ -17,8 +19,9 @@ class Player:
     """Plays one run and follows the requests to play, pause or stop it.
 
     make_run: returns the run; the first `play` calls it, in the thread that plays. watch: is called without arguments
-    after every epoch and every change of `state` or `request`, in the thread that makes the change. error: the
-    exception that ended a failed run, else None.
+    after every epoch and every change of `state` or `request`, in the thread that makes the change. then: is called
+    once with the finished run, and returns another run to go on with, or None. error: the exception that ended a failed
+    run, of `make_run` and `watch`, too; else None.
 
     >>> from nstlab.objective import Objective
     >>> from nstlab.terms import Term
@@ -31,13 +34,17 @@ class Player:
     ('paused', 2)
     """
 
-    def __init__(self, make_run: Callable[[], Run], watch: Callable[[], object] = lambda: None):
-        self.make_run = make_run
-        self.watch = watch
+    def __init__(
+        self,
+        make_run: Callable[[], Run],
+        watch: Callable[[], object] = lambda: None,
+        then: Callable[[Run], Run | None] | None = None,
+    ):
+        self.make_run, self.watch, self.then = make_run, watch, then
         self.run: Run | None = None
         self.state: State = "ready"
         self.request: Literal["play", "pause", "stop"] = "play"  # followed before the next epoch
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         self.new_weights: dict[str, float] = {}  # set since the last epoch
         self.epochs_left: int | None = None  # before the next pause; None: as many as the run has
         self.threaded = False
@@ -51,20 +58,21 @@ class Player:
         threaded: play in a daemon thread and return at once. Otherwise return when the run pauses or ends;
         KeyboardInterrupt pauses it.
         """
-        with self.lock:
-            if self.state in ENDED:
-                return
-            self.request = "play"
-            if self.state == "running":  # this also cancels a request to pause
-                self.epochs_left = None if epochs is None or self.epochs_left is None else self.epochs_left + epochs
-                return
-            self.state, self.threaded, self.epochs_left = "running", threaded, epochs
-        self.watch()
-        if threaded:
-            self.thread = Thread(target=self.take_epochs_in_thread, daemon=True)
-            self.thread.start()
-        else:
-            self.take_epochs()
+        with HeldInterrupts() as held:  # an interrupt between two changes of the state would leave it "running"
+            with self.lock:
+                if self.state in ENDED:
+                    return
+                self.request = "play"
+                if self.state == "running":  # this also cancels a request to pause
+                    self.epochs_left = None if epochs is None or self.epochs_left is None else self.epochs_left + epochs
+                    return
+                self.state, self.threaded, self.epochs_left = "running", threaded, epochs
+            if threaded:
+                self.thread = Thread(target=self.take_epochs, daemon=True)
+                atexit.register(self.stop_at_exit)  # here: during an exit, a thread can no longer register it
+                self.thread.start()
+            else:
+                self.take_epochs(held.released)
 
     def pause(self) -> None:
         """Pause the run after the current epoch."""
@@ -105,55 +113,74 @@ class Player:
         with self.lock:
             self.new_weights.update(weights)
 
-    def take_epochs_in_thread(self) -> None:
-        """Stop at exit, too: if Python ends in the middle of an epoch, PyTorch aborts the process."""
-        atexit.register(self.stop_at_exit)
-        try:
-            self.take_epochs()
-        finally:
-            atexit.unregister(self.stop_at_exit)
-
     def stop_at_exit(self) -> None:
-        """Stop the run without a call of `watch`, and wait for the end of the current epoch."""
+        """Stop the run without a call of `watch`, and wait for the end of the current epoch.
+
+        If Python ends in the middle of an epoch, PyTorch aborts the process.
+        """
         self.watch = lambda: None
         self.stop()
         if self.thread is not None:
             self.thread.join()
 
-    def take_epochs(self) -> None:
-        """Take epochs until a request, the end of the run or an error; `state` says which."""
+    def take_epochs(self, interruptible: Callable[[], AbstractContextManager[object]] = nullcontext) -> None:
+        """Take epochs until a request, the end of the run or an error; `state` says which.
+
+        interruptible: makes a context manager around what may raise KeyboardInterrupt.
+        """
         try:
+            self.watch()
             if self.run is None:
-                self.run = self.make_run()
-            if not self.run.history:
-                next(self.run)
-                self.watch()
+                with interruptible():
+                    self.run = self.make_run()
             while self.prepare_epoch(self.run):
-                if next(self.run, None) is None:  # the optimizer finds no better point
-                    self.state = "finished"
-                    break
+                with interruptible():
+                    if next(self.run, None) is None or len(self.run.history) > self.run.steps:
+                        self.follow(self.run)
                 self.watch()
         except KeyboardInterrupt:
             self.state = "paused"
-        except Exception as error:  # of any kind: wait() raises it in the caller's thread
-            self.error, self.state = error, "failed"
-        self.watch()
+        except BaseException as error:  # of any kind: wait() raises it in the caller's thread
+            self.fail(error)
+        try:
+            self.watch()
+        except Exception as error:
+            self.fail(error)
+        atexit.unregister(self.stop_at_exit)
+
+    def follow(self, finished: Run) -> None:
+        """Go on with the run that comes after this one, from its start; without one, the state is "finished"."""
+        following = self.then(finished) if self.then else None
+        if following is not None:
+            next(following)  # so that there is a picture to show at every moment
+        self.then = None
+        with self.lock:
+            self.new_weights.clear()
+            if following is None:
+                self.state = "finished"
+            else:
+                self.run = following
+
+    def fail(self, error: BaseException) -> None:
+        """End the run with an error; the first one is kept."""
+        self.error, self.state = self.error or error, "failed"
 
     def prepare_epoch(self, run: Run) -> bool:
-        """Update the state and set the new weights; returns whether to take another epoch.
+        """Update the state and set the new weights; returns whether to take another epoch, or the start.
 
         One lock covers reading the request and setting the state, so that no request is lost between the two.
         """
         with self.lock:
-            if len(run.history) > run.steps:
-                self.state = "finished"
-            elif self.request == "stop":
+            if self.state != "running":
+                return False
+            if self.request == "stop":
                 self.state = "stopped"
             elif self.request == "pause" or self.epochs_left == 0:
                 self.state = "paused"
-            if self.state == "running" and self.new_weights:
-                run.weigh(**self.new_weights)
+            else:
+                terms = run.objectives[0].weights  # a slider of the run before may have been moved in the last moment
+                run.weigh(**{name: weight for name, weight in self.new_weights.items() if name in terms})
                 self.new_weights.clear()
-            if self.state == "running" and self.epochs_left is not None:
-                self.epochs_left -= 1
+                if self.epochs_left is not None and run.history:
+                    self.epochs_left -= 1
             return self.state == "running"

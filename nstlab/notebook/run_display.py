@@ -1,7 +1,8 @@
-"""The display of a run: a status line, the pastiche, the loss curves."""
+"""The display of a run: a status line, the pastiche, the loss curves, a link that saves the picture."""
 
 from __future__ import annotations
 
+import base64
 import html
 import io
 from collections.abc import Sequence
@@ -25,6 +26,12 @@ STATUS = {
     "failed": "Failed",
 }
 RUNNING_STATUS = {"play": "Running", "pause": "Pausing after this epoch", "stop": "Stopping after this epoch"}
+BUILDING_STATUS = {
+    "play": "Preparing: reading the pictures, computing their targets",
+    "pause": "Pausing when everything is prepared",
+    "stop": "Stopping when everything is prepared",
+}
+UNSEEN = "position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap"
 PLACEHOLDER = (
     f"<div style='width:{SIDE}px;height:{SIDE * 3 // 4}px;box-sizing:border-box;border:1px dashed;opacity:0.5;"
     f"display:flex;align-items:center;justify-content:center'>The pastiche will grow here.</div>"
@@ -35,31 +42,35 @@ class RunView(widgets.VBox):  # type: ignore[misc]
     """Shows the current state of a player's run each time that `show` is called.
 
     alt: the alternative text of the picture. During a run the picture is an Image widget, whose data is replaced; after
-    its end it is an HTML image with alternative text.
+    its end it is an HTML image with alternative text. A screen reader is told every change of the state, but not every
+    epoch.
     """
 
     def __init__(self, alt: str):
         self.alt = alt
-        self.status, self.problem = widgets.HTML(), widgets.HTML()
+        self.status, self.problem, self.announced, self.save = (widgets.HTML() for _ in range(4))
         self.live_picture, self.final_picture = widgets.Image(format="jpeg"), widgets.HTML()
         self.curves = widgets.HTML(layout={"flex": "1 1 400px", "max_width": "540px"})
-        pictures = widgets.HBox([widgets.VBox([self.live_picture, self.final_picture]), self.curves])
+        pictures = widgets.HBox([widgets.VBox([self.live_picture, self.final_picture, self.save]), self.curves])
         pictures.layout = {"flex_flow": "row wrap", "align_items": "flex-start", "grid_gap": "8px"}
-        super().__init__([self.status, self.problem, pictures])
+        super().__init__([self.status, self.announced, self.problem, pictures])
 
     def show(self, player: Player) -> None:
         """Update the status line first, as the answer to a click, then the curves and the picture."""
         run, ended = player.run, player.state in ENDED
-        self.status.value = f"<span class='nstlab-status'>{html.escape(' · '.join(status_parts(player)))}</span>"
+        parts = status_parts(player)
+        self.status.value = f"<span class='nstlab-status'>{html.escape(' · '.join(parts))}</span>"
+        self.announced.value = f"<div role='status' style='{UNSEEN}'>{html.escape(parts[0])}</div>"
         problem = f"{type(player.error).__name__}: {player.error}" if player.error else ""
-        self.problem.value = problem and f"<b style='color:#c62828'>{html.escape(problem)}</b>"
+        self.problem.value = problem and f"<b role='alert' style='color:#c62828'>{html.escape(problem)}</b>"
         self.problem.layout.display = "" if problem else "none"
-        begun = run is not None and run.image is not None and run.history
+        begun, saves = run is not None and run.image is not None and run.history, ""
         if run is None or run.image is None or not run.history:
             self.final_picture.value, self.curves.value = PLACEHOLDER, ""
         else:
             self.curves.value = losses_svg(run.history, run.steps)
             picture = to_pil(run.image.clamp(0, 1))
+            saves = save_link(picture, "pastiche.png") if ended or player.state == "paused" else ""
             width, height = (f"{round(SIDE * side / max(picture.size))}px" for side in picture.size)
             if ended:
                 alt = f"{self.alt}, after {run.history[-1].index} epochs"
@@ -67,6 +78,7 @@ class RunView(widgets.VBox):  # type: ignore[misc]
             else:
                 self.live_picture.layout.width, self.live_picture.layout.height = width, height
                 self.live_picture.value = jpeg(picture)
+        self.save.value = saves
         self.live_picture.layout.display = "" if begun and not ended else "none"
         self.final_picture.layout.display = "none" if begun and not ended else ""
 
@@ -79,9 +91,10 @@ def status_parts(player: Player) -> list[str]:
     """
     run, running = player.run, player.state == "running"
     hint = " (interrupt the kernel to pause)" if running and not player.threaded else ""
-    status = RUNNING_STATUS[player.request] if running else STATUS[player.state]
     if run is None or not run.history:
-        return ["Preparing: reading the pictures, computing their targets" + hint if running else status]
+        begins = ": press Start to prepare it again" if player.state == "paused" else ""
+        return [BUILDING_STATUS[player.request] + hint if running else STATUS[player.state] + begins]
+    status = RUNNING_STATUS[player.request] if running else STATUS[player.state]
     last = run.history[-1]
     parts = [status + hint, f"epoch {last.index} of {run.steps}", f"{last.seconds:.1f} s"]
     if player.state in ("running", "paused"):
@@ -109,6 +122,23 @@ def seconds_left(run: Run, history: Sequence[Record]) -> float:
         pixels_left += max(steps - taken, 0) * max(objective.size)
         taken = max(taken - steps, 0)
     return per_epoch * pixels_left / max(last.size)
+
+
+def save_link(picture: Image.Image, name: str) -> str:
+    """A link that looks like a button and saves the picture's own pixels as a PNG file of this name.
+
+    It needs neither a kernel nor a server, so it works in JupyterLab, Voila and Colab.
+
+    >>> save_link(Image.new("RGB", (4, 4)), "square.png")[:47]
+    '<a class="jupyter-button widget-button" downloa'
+    """
+    buffer = io.BytesIO()
+    picture.save(buffer, "png", compress_level=1)  # quick: it is made at every pause
+    data = base64.b64encode(buffer.getvalue()).decode()
+    return (
+        f'<a class="jupyter-button widget-button" download="{html.escape(name)}" '
+        f'href="data:image/png;base64,{data}">Save picture</a>'
+    )
 
 
 def jpeg(picture: Image.Image) -> bytes:

@@ -30,6 +30,9 @@ class LiveRun(widgets.VBox):  # type: ignore[misc]
     mode: "thread" leaves the notebook free during the run; "foreground" returns when the run pauses or ends, and
     interrupting the kernel pauses it; "auto" chooses "thread" on an interactive page, "foreground" otherwise.
     alt: the alternative text of the picture.
+    weights: by term, the weights to begin with; their sliders are there before the first Start, and keep their values
+    from one run to the next. By default sliders appear with the run.
+    then: is called with the finished run, and returns another run to go on with, or None.
 
     Raises ValueError for an unknown mode.
 
@@ -46,11 +49,14 @@ class LiveRun(widgets.VBox):  # type: ignore[misc]
         make_run: Callable[[], Run],
         mode: Literal["auto", "thread", "foreground"] = "auto",
         alt: str = "The pastiche",
+        weights: Mapping[str, float] | None = None,
+        then: Callable[[Run], Run | None] | None = None,
     ):
         if mode not in ("auto", "thread", "foreground"):
             raise ValueError(f"mode={mode!r} must be 'auto', 'thread' or 'foreground'.")
-        self.make_run, self.mode = make_run, mode
-        self.player = Player(make_run, self.refresh)
+        self.make_run, self.mode, self.then = make_run, mode, then
+        self.weights = dict(weights or {})  # of the next run
+        self.player = self.new_player()
         self.refresh_lock = RLock()  # the playing thread and a button may refresh at the same time
         self.shown: tuple[object, ...] = ()  # what the page shows: player, state, request, number of records
         self.next_frame = 0.0  # not before this time, in seconds of time.monotonic()
@@ -94,8 +100,14 @@ class LiveRun(widgets.VBox):  # type: ignore[misc]
     def reset(self) -> None:
         """Return to the state before the first start; a running run is stopped and discarded."""
         self.player.stop()
-        self.player = Player(self.make_run, self.refresh)
+        self.player = self.new_player()
         self.refresh()
+
+    def new_player(self) -> Player:
+        """A player for the next run."""
+        player = Player(self.make_run, self.refresh, self.then)
+        player.weigh(**self.weights)
+        return player
 
     def wait(self, timeout: float | None = None) -> None:
         """Return when the run has paused or ended; interrupting the kernel pauses it.
@@ -107,8 +119,8 @@ class LiveRun(widgets.VBox):  # type: ignore[misc]
     def weigh(self, **weights: float) -> None:
         """Change weights by name from the next epoch on, as the sliders do.
 
-        Raises ValueError for a name that is not a term of the run (before the first epoch: for any name) and for a
-        weight that is not a finite number from 0 up.
+        Raises ValueError for a name without a slider (before the first epoch, these are the `weights` of this live run)
+        and for a weight that is not a finite number from 0 up.
         """
         for name, weight in weights.items():
             if name not in self.weight_controls:
@@ -116,8 +128,13 @@ class LiveRun(widgets.VBox):  # type: ignore[misc]
                 raise ValueError(f"weigh: {name!r} is not a term of this run; its terms are: {known}.")
             if not 0 <= weight < math.inf:
                 raise ValueError(f"weigh: {name}={weight!r} must be a finite number from 0 up.")
-        self.player.weigh(**weights)
+        self.keep_weights(weights)
         self.show_weights({name: control.value for name, control in self.weight_controls.items()} | weights)
+
+    def keep_weights(self, weights: Mapping[str, float]) -> None:
+        """Take these weights from the next epoch on, and for the runs that follow."""
+        self.player.weigh(**weights)
+        self.weights.update({name: weight for name, weight in weights.items() if name in self.weights})
 
     @property
     def history(self) -> list[Record]:
@@ -131,7 +148,7 @@ class LiveRun(widgets.VBox):  # type: ignore[misc]
         return None if run is None or run.image is None else run.image.clamp(0, 1).cpu()
 
     @property
-    def error(self) -> Exception | None:
+    def error(self) -> BaseException | None:
         """The exception that ended a failed run, else None; `wait` raises it."""
         return self.player.error
 
@@ -146,14 +163,15 @@ class LiveRun(widgets.VBox):  # type: ignore[misc]
             current = (*state, len(run.history) if run else 0)
             if current == self.shown or (state == self.shown[:3] and time.monotonic() < self.next_frame):
                 return
-            self.next_frame, self.shown = time.monotonic() + FRAME_INTERVAL, current
+            self.next_frame = time.monotonic() + FRAME_INTERVAL
             self.show_buttons(player)
-            self.view.show(player)
-            weights = run.history[0].weights if run and run.history else {}
+            weights = run.history[0].weights if run and run.history else self.weights
             if weights.keys() != self.weight_controls.keys():
                 self.show_weights(weights)
-            for control in self.weight_controls.values():
-                control.disabled = player.state in ENDED
+            for name, control in self.weight_controls.items():
+                control.disabled = player.state in ENDED and name not in self.weights
+            self.view.show(player)
+            self.shown = current
 
     def show_buttons(self, player: Player) -> None:
         """Enable the buttons that have an effect now; a foreground run receives no click before it pauses or ends."""
@@ -173,7 +191,7 @@ class LiveRun(widgets.VBox):  # type: ignore[misc]
         replaced = list(self.weight_controls.values())
         self.weight_controls = {name: weight_control(name, weight) for name, weight in weights.items()}
         for name, control in self.weight_controls.items():
-            control.observe(lambda change, name=name: self.player.weigh(**{name: change.new}), "value")
+            control.observe(lambda change, name=name: self.keep_weights({name: change.new}), "value")
         self.sliders.children = tuple(self.weight_controls.values())
         for control in replaced:
             control.close()
