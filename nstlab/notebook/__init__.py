@@ -1,4 +1,5 @@
 """What the notebooks show: figures, live runs, image pickers, a region editor.
+"""What the notebooks show: figures, live runs, image pickers, the app.
 
 >>> from nstlab import stylize_run
 >>> from nstlab.notebook import ImagePicker, LiveRun
@@ -15,6 +16,7 @@ from nstlab.notebook.figures import compare, figure, plot_losses, save_figure, s
 from nstlab.notebook.region_figures import show_photograph, show_regions
 
 if TYPE_CHECKING:
+    from nstlab.notebook.app import StyleTransferApp
     from nstlab.notebook.image_picker import ImagePicker
     from nstlab.notebook.region_editor import RegionEditor
     from nstlab.notebook.run_panel import LiveRun
@@ -22,7 +24,12 @@ if TYPE_CHECKING:
 __all__ = [
     "ImagePicker",
     "LiveRun",
-    "RegionEditor",
+WIDGETS = {  # name: its module
+    "ImagePicker": "image_picker",
+    "LiveRun": "run_panel",
+    "RegionEditor": "region_editor",
+    "StyleTransferApp": "app",
+}
     "compare",
     "figure",
     "plot_losses",
@@ -40,5 +47,3 @@ WIDGETS = {"ImagePicker": "image_picker", "LiveRun": "run_panel", "RegionEditor"
 def __getattr__(name: str) -> Any:
     """Import a widget when it is first used: widgets need ipywidgets, figures do not."""
     if name in WIDGETS:
-        return getattr(import_module(f"{__name__}.{WIDGETS[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import os
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import ipywidgets as widgets
@@ -15,6 +16,8 @@ from nstlab.images import ImageSource, load_image, to_pil
 from nstlab.notebook.figures import image_html
 
 SIDE = 160  # longer side of the preview in pixels
+DECODED_SIDE = 1024  # of a picture read for the preview: a larger one is decoded at a reduced size
+MAX_UPLOAD = 64_000_000  # bytes; the photographs of a camera have up to about 30 million
 
 
 class ImagePicker(widgets.VBox):  # type: ignore[misc]
@@ -39,13 +42,17 @@ class ImagePicker(widgets.VBox):  # type: ignore[misc]
         offered = [sample for sample in samples() if kind in (None, sample.kind)]
         if not offered:
             raise ValueError(f"kind={kind!r} must be 'content', 'style', 'photo' or None.")
-        widths: dict[str, Any] = {"style": {"description_width": "70px"}, "layout": {"width": "360px"}}
+        widths: dict[str, Any] = {
+            "style": {"description_width": "105px"},
+            "layout": {"width": "380px", "max_width": "calc(100% - 4px)"},
+        }
         options = [(sample.title, sample.name) for sample in offered]
-        self.sample = widgets.Dropdown(options=options, value=None, description="sample", **widths)
-        self.path = widgets.Text(description="or path", continuous_update=False, **widths)
+        of = f"{kind} " if kind else ""  # distinct names for a screen reader, also with two pickers on a page
+        self.sample = widgets.Dropdown(options=options, value=None, description=f"{of}sample", **widths)
+        self.path = widgets.Text(description=f"or {of}path", continuous_update=False, **widths)
         self.path.placeholder = "of a picture on this machine, then Enter"
-        self.upload = widgets.FileUpload(accept="image/*", description="or upload")
-        self.upload.layout.margin = "2px 2px 2px 78px"
+        self.upload = widgets.FileUpload(accept="image/*", description=f"or upload {of}image")
+        self.upload.layout = {"width": "264px", "margin": "2px 2px 2px 113px"}
         self.problem, self.preview = widgets.HTML(), widgets.HTML()
         title = widgets.HTML(f"<b>{f'{kind} image' if kind else 'image'}</b>")
         controls = widgets.VBox([title, self.sample, self.path, self.upload])
@@ -62,16 +69,17 @@ class ImagePicker(widgets.VBox):  # type: ignore[misc]
 
         name: the caption under the preview; a sample has its own. Raises ImageError if `load_image` does.
         """
-        picture = to_pil(load_image(source))
+        picture = to_pil(load_image(source, DECODED_SIDE))
         self.set_trait("image", source)
         self.problem.value = ""
-        caption, alt = f"{name}, {picture.width} × {picture.height} pixels", name
+        is_whole = max(picture.size) < DECODED_SIDE
+        caption, alt = f"{name}, {picture.width} × {picture.height} pixels" if is_whole else name, name
         for sample in samples():
             if isinstance(source, str) and source == sample.name:
                 caption, alt = f"{sample.title}, by {sample.author}. {sample.licence}.", sample.title
         picture.thumbnail((SIDE, SIDE))
         self.preview.value = (
-            f"<figure style='margin:0;max-width:{2 * SIDE}px'>{image_html(picture, alt)}"
+            f"<figure style='margin:0;width:{SIDE + 40}px'>{image_html(picture, alt)}"
             f"<figcaption style='line-height:1.3'>{html.escape(caption)}</figcaption></figure>"
         )
         path = os.fspath(source) if isinstance(source, (str, os.PathLike)) else ""
@@ -85,12 +93,35 @@ class ImagePicker(widgets.VBox):  # type: ignore[misc]
             return  # the image is chosen already: `choose` has set this control, or the user has undone an edit
         try:
             self.choose(source, name)
-        except ImageError as error:
-            self.problem.value = f"<div style='color:#c62828;line-height:1.4'>{html.escape(str(error))}</div>"
+        except (ImageError, MemoryError) as error:
+            self.show_problem(str(error))
+
+    def show_problem(self, problem: str) -> None:
+        """Show an error under the controls."""
+        self.problem.value = f"<div role='alert' style='color:#c62828;line-height:1.4'>{html.escape(problem)}</div>"
 
     def choose_upload(self) -> None:
         """Choose the uploaded file and clear the upload, so that the same file can be uploaded again."""
-        if self.upload.value:
-            file = self.upload.value[0]
-            self.upload.value = ()
-            self.try_to_choose(bytes(file["content"]), file["name"])
+        value = self.upload.value
+        if value:
+            name, data = uploaded_file(value)
+            self.upload.set_trait("value", type(value)())
+            if len(data) > MAX_UPLOAD:
+                self.show_problem(
+                    f"{name}: the file has {len(data):,} bytes, more than the {MAX_UPLOAD:,} that an upload may have. "
+                    "Make the picture smaller with another program, or give its path."
+                )
+            else:
+                self.try_to_choose(data, name)
+
+
+def uploaded_file(value: Sequence[Mapping[str, Any]] | Mapping[str, Mapping[str, Any]]) -> tuple[str, bytes]:
+    """Name and content of the file that a FileUpload has as its value, in ipywidgets 8, and 7 as on Colab.
+
+    >>> uploaded_file(({"name": "a.png", "content": memoryview(b"data")},))
+    ('a.png', b'data')
+    >>> uploaded_file({"a.png": {"metadata": {"name": "a.png"}, "content": b"data"}})
+    ('a.png', b'data')
+    """
+    name, file = next(iter(value.items())) if isinstance(value, Mapping) else (value[0]["name"], value[0])
+    return name, bytes(file["content"])
