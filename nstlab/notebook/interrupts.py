@@ -11,7 +11,7 @@ from typing import Any
 
 
 class HeldInterrupts:
-    """Inside `with HeldInterrupts() as held:` an interrupt raises KeyboardInterrupt only within `with held.released():`.
+    """Inside `with HeldInterrupts() as held:` an interrupt raises KeyboardInterrupt only in `with held.released():`.
 
     One that comes elsewhere is raised by the next `released`, or dropped at the end. Only the main thread gets
     interrupts; in another one, nothing is held.

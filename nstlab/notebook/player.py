@@ -135,8 +135,8 @@ class Player:
                     self.run = self.make_run()
             while self.prepare_epoch(self.run):
                 with interruptible():
-                    if next(self.run, None) is None or len(self.run.history) > self.run.steps:
-                        self.follow(self.run)
+                    run = self.advanced(self.run)
+                self.go_on(run)
                 self.watch()
         except KeyboardInterrupt:
             self.state = "paused"
@@ -148,18 +148,21 @@ class Player:
             self.fail(error)
         atexit.unregister(self.stop_at_exit)
 
-    def follow(self, finished: Run) -> None:
-        """Go on with the run that comes after this one, from its start; without one, the state is "finished"."""
-        following = self.then(finished) if self.then else None
+    def advanced(self, run: Run) -> Run | None:
+        """The run to go on with after its next epoch: the same one, at its end the one that follows it, or None."""
+        if next(run, None) is not None and len(run.history) <= run.steps:
+            return run
+        following = self.then(run) if self.then else None
         if following is not None:
-            next(following)  # so that there is a picture to show at every moment
-        self.then = None
-        with self.lock:
-            self.new_weights.clear()
-            if following is None:
-                self.state = "finished"
-            else:
-                self.run = following
+            next(following)  # its start, so that there is a picture to show at every moment
+        return following
+
+    def go_on(self, run: Run | None) -> None:
+        """Make this the run that is played; None: the state is "finished"."""
+        if run is None:
+            self.state = "finished"
+        elif run is not self.run:
+            self.run, self.then = run, None
 
     def fail(self, error: BaseException) -> None:
         """End the run with an error; the first one is kept."""
