@@ -1,5 +1,4 @@
-"""What the notebooks show: figures, live runs, image pickers, a region editor.
-"""What the notebooks show: figures, live runs, image pickers, the app.
+"""What the notebooks show: figures, live runs, image pickers, a region editor, the app.
 
 >>> from nstlab import stylize_run
 >>> from nstlab.notebook import ImagePicker, LiveRun
@@ -24,12 +23,8 @@ if TYPE_CHECKING:
 __all__ = [
     "ImagePicker",
     "LiveRun",
-WIDGETS = {  # name: its module
-    "ImagePicker": "image_picker",
-    "LiveRun": "run_panel",
-    "RegionEditor": "region_editor",
-    "StyleTransferApp": "app",
-}
+    "RegionEditor",
+    "StyleTransferApp",
     "compare",
     "figure",
     "plot_losses",
@@ -40,10 +35,16 @@ WIDGETS = {  # name: its module
     "show_regions",
 ]
 
-
-WIDGETS = {"ImagePicker": "image_picker", "LiveRun": "run_panel", "RegionEditor": "region_editor"}  # and their modules
+WIDGETS = {  # name: its module
+    "ImagePicker": "image_picker",
+    "LiveRun": "run_panel",
+    "RegionEditor": "region_editor",
+    "StyleTransferApp": "app",
+}
 
 
 def __getattr__(name: str) -> Any:
     """Import a widget when it is first used: widgets need ipywidgets, figures do not."""
     if name in WIDGETS:
+        return getattr(import_module(f"{__name__}.{WIDGETS[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
