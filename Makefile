@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fuzz soak lab bench notebooks voila clean
+.PHONY: help setup demo test fuzz soak lab app bench notebooks clean
 
 help:  ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -38,13 +38,13 @@ fuzz: $(READY)  ## try ten times as many damaged pictures and files of weights a
 	$(BIN)/python -m pytest tests/faults --hypothesis-profile=fuzz
 
 lab: $(READY)  ## open the course in JupyterLab
-	$(BIN)/jupyter lab notebooks
+	$(BIN)/jupyter lab notebooks --ServerApp.tornado_settings="{'websocket_max_message_size': 256000000}"  # of an upload
 
 notebooks: $(READY)  ## run the course and write its outputs into the notebooks
 	$(BIN)/python tools/make_notebooks.py
 
-voila: $(READY)  ## serve approach 1 as an app without code
-	$(BIN)/voila notebooks/05_approach_1.ipynb
+app: $(READY)  ## serve the app to this machine's browser: two pictures, one button, no code
+	$(BIN)/python tools/serve_app.py $(if $(NAME),--name $(NAME))
 
 bench: $(READY)  ## measure speed and memory, as ratios (about an hour); ABLATE="winograd ...": parts of the engine alone
 ifdef ABLATE

@@ -17,6 +17,8 @@ from nstlab.files.sample_images import samples
 REDUCED = 25_000_000  # pixels: a larger JPEG is decoded at 1/2, 1/4 or 1/8 of its size if that is enough
 ENOUGH = 4  # times the wanted size; what is left is resized as any picture is
 FORMATS = ("JPEG", "PNG", "WebP", "BMP", "TIFF", "GIF")
+HEIC_BRANDS = (b"ftypheic", b"ftypheix", b"ftyphevc", b"ftypmif1", b"ftypmsf1", b"ftypavif")  # bytes 4 to 11
+AS_JPEG = "Save it as JPEG: export it in a picture viewer, or set an iPhone's camera to the format Most Compatible."
 COPY_AGAIN = "Copy or download it again."
 SAVE_AGAIN = "Open it in another program and save it as a plain JPEG or PNG, without metadata."
 REDUCE = "Reduce it with another program first."
@@ -165,12 +167,20 @@ def _identify(file: Metered, call: str, end: str) -> Image.Image:
         file.seek(0)
         return Image.open(cast(BinaryIO, file), formats=[name.upper() for name in FORMATS])
     except UnidentifiedImageError as error:
+        if _is_heic(file.file):
+            raise refusal(call, "it is a HEIC or AVIF file, which is not read", AS_JPEG) from error
         problem = "its first bytes are not those of a known picture format"
         raise refusal(call, problem, f"Give a complete file in one of the formats {', '.join(FORMATS)}.") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _too_large(call) from error
     except Exception as error:  # damaged headers raise exceptions of many kinds
         raise _damaged(call, error, end) from error
+
+
+def _is_heic(file: BinaryIO) -> bool:
+    """Whether a file begins like the pictures of an iPhone, HEIC, or like its sister AVIF."""
+    file.seek(4)
+    return file.read(8) in HEIC_BRANDS
 
 
 def _damaged(call: str, error: Exception, end: str) -> ImageError:

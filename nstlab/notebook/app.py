@@ -29,7 +29,7 @@ class StyleTransferApp(widgets.VBox):  # type: ignore[misc]
 
     def __init__(self, size: int = 256, steps: int = 40):
         self.size, self.steps = size, steps
-        self.content, self.style = ImagePicker("content"), ImagePicker("style")
+        self.content, self.style = ImagePicker("content", paths=False), ImagePicker("style", paths=False)
         self.approach_2 = widgets.Checkbox(
             description="make it a photograph again afterwards (approach 2)", indent=False, layout={"width": "auto"}
         )
@@ -48,6 +48,6 @@ class StyleTransferApp(widgets.VBox):  # type: ignore[misc]
 
     def photorealized(self, finished: Run) -> Run | None:
         """The run of approach 2 on the finished pastiche, if the switch is on."""
-        if not self.approach_2.value or finished.image is None:
+        if not self.approach_2.value or finished.best is None:
             return None
-        return photorealize_run(finished.image.clamp(0, 1), self.photograph)
+        return photorealize_run(finished.best.image.clamp(0, 1), self.photograph)

@@ -23,8 +23,9 @@ MAX_UPLOAD = 64_000_000  # bytes; the photographs of a camera have up to about 3
 class ImagePicker(widgets.VBox):  # type: ignore[misc]
     """A widget to choose an image; its trait `image` is a source for `load_image` and can be observed.
 
-    kind: the kind of samples to offer, None for all. value: the first choice, by default the first sample. If a chosen
-    image cannot be read, one line under the controls says why, and `image` keeps its value.
+    kind: the kind of samples to offer, None for all. value: the first choice, by default the first sample. paths: offer
+    files of this machine, too, which a page that others can open must not do. If a chosen image cannot be read, one
+    line under the controls says why, and `image` keeps its value.
 
     Raises ValueError for an unknown kind, and ImageError if the first choice cannot be read.
 
@@ -38,7 +39,12 @@ class ImagePicker(widgets.VBox):  # type: ignore[misc]
 
     image = traitlets.Any(read_only=True)
 
-    def __init__(self, kind: Literal["content", "style", "photo"] | None = None, value: ImageSource | None = None):
+    def __init__(
+        self,
+        kind: Literal["content", "style", "photo"] | None = None,
+        value: ImageSource | None = None,
+        paths: bool = True,
+    ):
         offered = [sample for sample in samples() if kind in (None, sample.kind)]
         if not offered:
             raise ValueError(f"kind={kind!r} must be 'content', 'style', 'photo' or None.")
@@ -55,12 +61,13 @@ class ImagePicker(widgets.VBox):  # type: ignore[misc]
         self.upload.layout = {"width": "264px", "margin": "2px 2px 2px 113px"}
         self.problem, self.preview = widgets.HTML(), widgets.HTML()
         title = widgets.HTML(f"<b>{f'{kind} image' if kind else 'image'}</b>")
-        controls = widgets.VBox([title, self.sample, self.path, self.upload])
+        choices = (self.sample, self.path) if paths else (self.sample,)
+        controls = widgets.VBox([title, *choices, self.upload])
         columns = widgets.HBox([controls, self.preview], layout={"flex_flow": "row wrap", "grid_gap": "16px"})
         super().__init__([columns, self.problem])
         self.add_class("nstlab-picker")
         self.choose(offered[0].name if value is None else value)
-        for control in (self.sample, self.path):
+        for control in choices:
             control.observe(lambda change: self.try_to_choose(change.new) if change.new else None, "value")
         self.upload.observe(lambda change: self.choose_upload(), "value")
 

@@ -88,6 +88,7 @@ class Player:
             self.request = request
             if self.state == "paused" and request == "stop":
                 self.state = "stopped"
+        self.close_ended_run()
         self.watch()
 
     def wait(self, timeout: float | None = None) -> None:
@@ -142,10 +143,11 @@ class Player:
             self.state = "paused"
         except BaseException as error:  # of any kind: wait() raises it in the caller's thread
             self.fail(error)
-        try:
-            self.watch()
-        except Exception as error:
-            self.fail(error)
+        for last in (self.close_ended_run, self.watch):
+            try:
+                last()
+            except Exception as error:
+                self.fail(error)
         atexit.unregister(self.stop_at_exit)
 
     def advanced(self, run: Run) -> Run | None:
@@ -163,6 +165,11 @@ class Player:
             self.state = "finished"
         elif run is not self.run:
             self.run, self.then = run, None
+
+    def close_ended_run(self) -> None:
+        """Let go of the checkpoint of a run that has ended."""
+        if self.state in ENDED and self.run is not None:
+            self.run.close()
 
     def fail(self, error: BaseException) -> None:
         """End the run with an error; the first one is kept."""

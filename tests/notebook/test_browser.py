@@ -20,6 +20,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from PIL import Image
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="the browser test needs: pip install playwright")
 
@@ -279,6 +280,11 @@ def test_a_run_is_started_paused_weighted_stepped_and_stopped_by_clicks(page, la
     record_property("seconds from the click to Stopped", round(answered, 3))
     assert answered < 3  # generous, for a busy machine; bench_live.py measures the time
     sync_api.expect(live.locator("img[alt*=epochs]")).to_be_visible()
+    with page.expect_download() as download:
+        live.get_by_role("link", name="Save picture").click()
+    assert download.value.suggested_filename == "pastiche.png"
+    with Image.open(download.value.path()) as saved:
+        assert saved.format == "PNG" and f"{saved.width} × {saved.height} pixels" in status.inner_text()
     save_screenshot(live, f"{notebook}-5-stopped")
     assert not page.complaints, page.complaints
 
@@ -288,11 +294,11 @@ def test_a_picture_is_chosen_and_a_bad_path_gives_one_line(page, lab, notebook, 
     open_and_run(page, lab, notebook)
     picker = page.locator(".nstlab-picker").first
     sync_api.expect(picker.get_by_alt_text("Red panda")).to_be_visible()
-    picker.get_by_label("sample").select_option("Nokota horse stud band (meadow, blue sky)")
+    picker.get_by_label("content sample").select_option("Nokota horse stud band (meadow, blue sky)")
     sync_api.expect(picker.get_by_alt_text("Nokota")).to_be_visible()
     assert ask(page, "picker.image") == "horses"
-    picker.get_by_label("or path").fill("nowhere.jpg")
-    picker.get_by_label("or path").press("Enter")
+    picker.get_by_label("or content path").fill("nowhere.jpg")
+    picker.get_by_label("or content path").press("Enter")
     sync_api.expect(picker.get_by_text("load_image('nowhere.jpg')")).to_be_visible()
     save_screenshot(page, "picker-bad-path")
     assert ask(page, "picker.image") == "horses"

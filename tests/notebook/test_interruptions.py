@@ -23,6 +23,7 @@ from nstlab.images import to_pil
 from nstlab.notebook.interrupts import HeldInterrupts
 from nstlab.notebook.player import Player
 from nstlab.notebook.run_panel import LiveRun
+from nstlab.transfer import stylize_run
 
 HERE = str(Path(nstlab.notebook.__file__).parent)
 
@@ -229,6 +230,21 @@ def test_an_error_in_a_consumer_ends_the_run_and_keeps_image_and_history(threade
     assert len(player.run.history if player.run else []) == failing_call
     assert failing_call == 0 or player.run.image is not None
     assert capfd.readouterr().err == ""
+
+
+# A run that is kept in a checkpoint
+
+
+@pytest.mark.parametrize("end", ["stop", "reset"])
+def test_an_ended_run_lets_go_of_its_checkpoint_and_the_next_one_resumes_it(tmp_path, end):
+    def make_run():
+        return stylize_run("horses", "great_wave", size=64, steps=2, checkpoint=tmp_path / "run", resume=True)
+
+    live = LiveRun(make_run, mode="foreground")
+    live.step()
+    getattr(live, end)()
+    live.step()
+    assert live.error is None and [r.index for r in live.history] == [0, 1, 2]
 
 
 # The end of Python

@@ -1,4 +1,7 @@
-"""The rules that every notebook of the course keeps, read from the files; nbval runs them."""
+"""The rules that every notebook of the course keeps, read from the files; nbval runs them.
+
+app.ipynb is no page of the course: test_app.py holds it to rules of its own.
+"""
 
 import ast
 import base64

@@ -1,7 +1,9 @@
 """The widgets, used by clicks and by calls: the effect of the buttons on a run, and of a run on the page."""
 
 import datetime
+import io
 import itertools
+import re
 import subprocess
 import sys
 import threading
@@ -13,6 +15,7 @@ import nbformat
 import pytest
 import torch
 from nbclient import NotebookClient
+from PIL import ExifTags, Image
 
 from nstlab.coarse_to_fine import optimize
 from nstlab.files.decoding import ImageError
@@ -521,6 +524,13 @@ def test_every_control_has_a_visible_label(lives):
     assert len(found) == 5 + 2 + 3 and all(control.description for control in found)
 
 
+def test_the_controls_of_two_pickers_and_a_panel_have_distinct_names(lives):
+    live = lives(Bowl(), "foreground")
+    live.step()
+    names = [c.description for what in (live, ImagePicker("content"), ImagePicker("style")) for c in controls(what)]
+    assert len(names) == len(set(names)) == 5 + 2 + 3 + 3
+
+
 HISTORY = [
     Record(
         k,
@@ -595,3 +605,57 @@ def test_an_unreadable_image_gives_one_line_and_changes_nothing():
         picker.choose(b"no picture")
     picker.sample.value = "astronaut"
     assert picker.problem.value == ""
+
+
+def upload(picker, data, name="mine.png"):
+    """What a browser does when a file is uploaded."""
+    file = {"name": name, "type": "image/png", "size": len(data), "content": memoryview(data)}
+    picker.upload.value = [{**file, "last_modified": datetime.datetime.now()}]
+
+
+def encoded(picture, kind, **options):
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def test_the_same_file_is_uploaded_twice_and_exif_turns_it():
+    picker, seen = ImagePicker("content", "horses"), []
+    picker.observe(lambda change: seen.append(change.new), "image")
+    turned = Image.Exif()
+    turned[ExifTags.Base.Orientation] = 6
+    data = encoded(Image.new("RGB", (96, 64), "red"), "jpeg", exif=turned)
+    upload(picker, data)
+    assert "mine.png, 64 × 96 pixels" in picker.preview.value
+    picker.choose("red_panda")
+    upload(picker, data)
+    assert seen == [data, "red_panda", data] and picker.upload.value == ()
+
+
+UPLOADS = {
+    "no bytes": (b"", "the file is empty"),
+    "text": (b"Dear diary", "not those of a known picture format"),
+    "cut off": (encoded(Image.effect_noise((200, 200), 90), "png")[:9000], "cut off"),
+    "an iPhone's": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100), "HEIC or AVIF.*Save it as JPEG"),
+    "too many bytes": (bytes(64_000_001), "64,000,001 bytes, more than the 64,000,000"),
+    "too many pixels": (encoded(Image.new("1", (10_000, 8_001)), "png"), "80,000,000 pixels"),
+    "tiny": (encoded(Image.new("L", (8, 8)), "png"), "8 x 8 pixels"),
+}
+
+
+@pytest.mark.parametrize("name", UPLOADS)
+def test_an_upload_that_is_no_picture_or_too_large_gives_one_line_and_changes_nothing(name):
+    data, says = UPLOADS[name]
+    picker = ImagePicker("content", "horses")
+    upload(picker, data, "<mine>.png")
+    assert re.search(says, picker.problem.value) and "role='alert'" in picker.problem.value
+    assert "\n" not in picker.problem.value and "<mine>" not in picker.problem.value
+    assert picker.image == "horses" and "Nokota" in picker.preview.value and picker.upload.value == ()
+    upload(picker, encoded(Image.new("RGB", (64, 64)), "png"))
+    assert picker.problem.value == "" and isinstance(picker.image, bytes)
+
+
+def test_a_large_picture_is_decoded_at_a_reduced_size_for_its_preview():
+    picker = ImagePicker("content", "horses")
+    picker.choose(encoded(Image.new("RGB", (4000, 3000), "blue"), "jpeg"), "holiday.jpg")
+    assert "<figcaption style='line-height:1.3'>holiday.jpg</figcaption>" in picker.preview.value
