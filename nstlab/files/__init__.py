@@ -1,1 +1,1 @@
-"""Files: picture decoding, the sample pictures, the files of filters, and atomic writing."""
+"""Files: picture decoding, the sample pictures, the files of filters, atomic writing, and locks."""
