@@ -14,111 +14,49 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from nstlab.coarse_to_fine import optimize, pyramid
-from nstlab.colors import luminance, match_colors, with_luminance
-from nstlab.control.films import Film, film
-from nstlab.control.measures import Measures, measure
-from nstlab.control.photographs import Photograph, color_match, contrast_match, photograph
-from nstlab.control.proposals import propose_regions
-from nstlab.control.sweeps import Sweep, sweep
-from nstlab.control.textures import texture, texture_run
-from nstlab.images import ImageError, ImageSource, load_image, resize, samples, save_image, to_pil
-from nstlab.laplacian import MattingLaplacian
-from nstlab.losses import (
-    content_loss,
-    equal_weights,
-    gram_matrix,
-    layer_style_loss,
-    mean_gram_matrix,
-    region_gram_matrices,
-    style_loss,
-)
-from nstlab.numerics.devices import default_device
-from nstlab.objective import Objective
-from nstlab.optimizers import Descent
-from nstlab.photorealism import descent_run, photorealize, photorealize_run
-from nstlab.regions import Regions, RegionStyleTerm, load_regions, on_grid
-from nstlab.runs import DivergenceError, Record, Result, Run, Step
-from nstlab.terms import ContentTerm, PhotorealismTerm, StyleTerm, Term, TotalVariationTerm, relative_weights
-from nstlab.transfer import stylize, stylize_run
-from nstlab.transfer_objective import style_transfer_objective, targets
-from nstlab.vgg import CONTENT_LAYER, STYLE_LAYERS, VGG, mean_responses
+# by module; each is imported when one of its names is first used, so that the command line answers at once. The types
+# are in __init__.pyi
+NAMES = {
+    "nstlab.coarse_to_fine": ("optimize", "pyramid"),
+    "nstlab.colors": ("luminance", "match_colors", "with_luminance"),
+    "nstlab.control.films": ("Film", "film"),
+    "nstlab.control.measures": ("Measures", "measure"),
+    "nstlab.control.photographs": ("Photograph", "color_match", "contrast_match", "photograph"),
+    "nstlab.control.proposals": ("propose_regions",),
+    "nstlab.control.sweeps": ("Sweep", "sweep"),
+    "nstlab.control.textures": ("texture", "texture_run"),
+    "nstlab.course": ("profile",),
+    "nstlab.images": ("ImageError", "ImageSource", "load_image", "resize", "samples", "save_image", "to_pil"),
+    "nstlab.laplacian": ("MattingLaplacian",),
+    "nstlab.losses": (
+        "content_loss",
+        "equal_weights",
+        "gram_matrix",
+        "layer_style_loss",
+        "mean_gram_matrix",
+        "region_gram_matrices",
+        "style_loss",
+    ),
+    "nstlab.notebook": ("compare", "show"),
+    "nstlab.numerics.devices": ("default_device",),
+    "nstlab.objective": ("Objective",),
+    "nstlab.optimizers": ("Descent",),
+    "nstlab.photorealism": ("descent_run", "photorealize", "photorealize_run"),
+    "nstlab.regions": ("RegionStyleTerm", "Regions", "load_regions", "on_grid"),
+    "nstlab.runs": ("DivergenceError", "Record", "Result", "Run", "Step"),
+    "nstlab.terms": ("ContentTerm", "PhotorealismTerm", "StyleTerm", "Term", "TotalVariationTerm", "relative_weights"),
+    "nstlab.transfer": ("stylize", "stylize_run"),
+    "nstlab.transfer_objective": ("style_transfer_objective", "targets"),
+    "nstlab.vgg": ("CONTENT_LAYER", "STYLE_LAYERS", "VGG", "mean_responses"),
+}
+MODULES = {name: module for module, names in NAMES.items() for name in names}
 
-LATER = {"compare": "nstlab.notebook", "show": "nstlab.notebook", "profile": "nstlab.course"}  # name: its module
-
-__all__ = [
-    "CONTENT_LAYER",
-    "STYLE_LAYERS",
-    "VGG",
-    "ContentTerm",
-    "Descent",
-    "DivergenceError",
-    "Film",
-    "ImageError",
-    "ImageSource",
-    "MattingLaplacian",
-    "Measures",
-    "Objective",
-    "Photograph",
-    "PhotorealismTerm",
-    "Record",
-    "RegionStyleTerm",
-    "Regions",
-    "Result",
-    "Run",
-    "Step",
-    "StyleTerm",
-    "Sweep",
-    "Term",
-    "TotalVariationTerm",
-    "color_match",
-    "compare",
-    "content_loss",
-    "contrast_match",
-    "default_device",
-    "descent_run",
-    "equal_weights",
-    "film",
-    "gram_matrix",
-    "layer_style_loss",
-    "load_image",
-    "load_regions",
-    "luminance",
-    "match_colors",
-    "mean_gram_matrix",
-    "mean_responses",
-    "measure",
-    "on_grid",
-    "optimize",
-    "photograph",
-    "photorealize",
-    "photorealize_run",
-    "profile",
-    "propose_regions",
-    "pyramid",
-    "region_gram_matrices",
-    "relative_weights",
-    "resize",
-    "samples",
-    "save_image",
-    "show",
-    "style_loss",
-    "style_transfer_objective",
-    "stylize",
-    "stylize_run",
-    "sweep",
-    "targets",
-    "texture",
-    "texture_run",
-    "to_pil",
-    "with_luminance",
-]
+__all__ = sorted(MODULES)
 
 
 def __getattr__(name: str) -> Any:
-    """The names in LATER are imported when they are first used: Matplotlib takes half a second."""
-    if name in LATER:
-        return getattr(import_module(LATER[name]), name)
+    if name in MODULES:
+        return getattr(import_module(MODULES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -39,10 +39,11 @@ def test_a_page_is_short_and_imports_only_pages_before_it(page):
     assert imported(path) <= {*STORY[: STORY.index(page)], *BELOW}
 
 
-@pytest.mark.parametrize("room", ["files", "numerics", "engine", "control", "course", "notebook"])
+@pytest.mark.parametrize("room", ["files", "numerics", "engine", "control", "course", "notebook", "command_line"])
 def test_a_room_imports_only_what_it_may(room):
     allowed = {"files": {"files"}, "numerics": {"numerics"}}.get(room, {room, *STORY, *BELOW})
     allowed |= {"control"} if room in LEAVES else set()
+    allowed |= {"control", "notebook"} if room == "command_line" else set()
     for path in (ROOT / room).rglob("*.py"):
         assert imported(path) <= allowed, path
 
@@ -75,6 +76,21 @@ def test_every_public_name_is_there_and_the_top_level_shows_no_other(module):
     with pytest.raises(AttributeError, match="no_such_name"):
         door.no_such_name  # noqa: B018
     assert dir(nstlab) == sorted(nstlab.__all__)
+
+
+def test_the_types_of_the_top_level_are_those_of_its_names():
+    stub = ast.parse((ROOT / "__init__.pyi").read_text())
+    typed = {a.name: n.module for n in stub.body if isinstance(n, ast.ImportFrom) for a in n.names}
+    (listed,) = (ast.literal_eval(node.value) for node in stub.body if isinstance(node, ast.Assign))
+    assert typed == nstlab.MODULES and sorted(listed) == nstlab.__all__
+
+
+def test_nothing_heavy_is_imported_before_it_is_used():
+    code = (
+        "import sys, nstlab, nstlab.__main__ as cli; cli.main(['samples']); print({'torch', 'PIL'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "set()"
 
 
 def test_types_are_published():

@@ -61,9 +61,11 @@ def replaceable(path: str | os.PathLike[str]) -> Path:
     Traceback (most recent call last):
     OSError: [Errno 22] it is a pipe or a device, not a file: '/dev/null'
     """
-    whole = Path(os.path.realpath(os.path.expanduser(path)))
     try:
+        whole = Path(os.path.realpath(Path(path).expanduser()))
         mode = whole.stat().st_mode
+    except RuntimeError as error:  # a ~user who is nobody
+        raise OSError(errno.ENOENT, str(error), str(path)) from error
     except FileNotFoundError:
         return whole
     if stat.S_ISDIR(mode):
@@ -76,7 +78,7 @@ def replaceable(path: str | os.PathLike[str]) -> Path:
 def delete_unfinished(folder: Path) -> None:
     """Delete the temporary files of this user's processes that have ended on this machine."""
     user = getattr(os, "geteuid", int)()  # on Windows, as `st_uid` there, 0
-    for entry in folder.iterdir():
+    for entry in folder.glob(f".nstlab-{NODE}-*"):
         name = UNFINISHED.fullmatch(entry.name)
         with contextlib.suppress(OSError):
             if name and not psutil.pid_exists(int(name[1])) and entry.lstat().st_uid == user:

@@ -11,6 +11,8 @@ import torch
 from PIL import Image
 
 from nstlab import __main__ as cli
+from nstlab.command_line.commands import stylize_from
+from nstlab.command_line.parser import parser
 from nstlab.files.sample_images import IMAGES
 from nstlab.images import load_image
 from nstlab.optimizers import Adam
@@ -52,9 +54,7 @@ def test_options_reach_the_run(tmp_path):
         "--size 128 --steps 5 --content-weight 7 --style-weight 2 --pooling max --optimizer adam --device cpu "
         f"--precision bfloat16 --tile 64 --one-size --exact --network vgg16 --start {picture}"
     )
-    run = cli.stylize_from(
-        cli.parser().parse_args(["stylize", "horses", "great_wave", "-o", "x.png", *options.split()])
-    )
+    run = stylize_from(parser().parse_args(["stylize", "horses", "great_wave", "-o", "x.png", *options.split()]))
     (objective,) = run.objectives
     assert (run.steps, max(objective.size)) == (5, 128)
     assert objective.weights == {"content": 7.0, "style": 2.0} and objective.terms["content"].alpha == 1.0
@@ -66,7 +66,7 @@ def test_options_reach_the_run(tmp_path):
 def test_the_seed_of_an_option_draws_the_noise():
     def noise(seed: str) -> torch.Tensor:
         arguments = ["stylize", "horses", "great_wave", "-o", "x.png", "--size", "64", "--seed", seed]
-        return next(cli.stylize_from(cli.parser().parse_args(arguments))).image
+        return next(stylize_from(parser().parse_args(arguments))).image
 
     assert torch.equal(noise("3"), noise("3")) and not torch.equal(noise("3"), noise("4"))
 
@@ -155,15 +155,13 @@ def test_several_styles_regions_and_colors_from_the_command_line(tmp_path):
     halves[:, 40:] = 255
     Image.fromarray(halves).save(labels)
     command = f"stylize horses great_wave night_cafe --size 64 --steps 1 -o {tmp_path / 'out.png'}"
-    run = cli.stylize_from(
-        cli.parser().parse_args(f"{command} --style-mix 3 1 --style-scale 0.5 --color match".split())
-    )
+    run = stylize_from(parser().parse_args(f"{command} --style-mix 3 1 --style-scale 0.5 --color match".split()))
     assert max(run.objectives[-1].images["style"].shape[2:]) == 32
     halves_of = f"{command} --content-regions {labels}"
     with pytest.raises(ValueError, match="masks of the content image have 64 x 36 pixels"):
-        cli.stylize_from(cli.parser().parse_args(halves_of.split()))
+        stylize_from(parser().parse_args(halves_of.split()))
     Image.fromarray(halves).resize((64, 42)).save(labels)
-    run = cli.stylize_from(cli.parser().parse_args(halves_of.split()))
+    run = stylize_from(parser().parse_args(halves_of.split()))
     assert [len(A) for A in run.objectives[-1].terms["style"].A.values()] == [2] * 5
     one_style = f"stylize horses great_wave --size 64 --steps 1 -o {tmp_path / 'out.png'}"
     both = f"{one_style} --content-regions {labels} --style-regions {labels} --total-variation-weight 2 --exact"

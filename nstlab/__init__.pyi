@@ -1,0 +1,101 @@
+"""The types of the names in __init__.py."""
+
+from nstlab.coarse_to_fine import optimize, pyramid
+from nstlab.colors import luminance, match_colors, with_luminance
+from nstlab.control.films import Film, film
+from nstlab.control.measures import Measures, measure
+from nstlab.control.photographs import Photograph, color_match, contrast_match, photograph
+from nstlab.control.proposals import propose_regions
+from nstlab.control.sweeps import Sweep, sweep
+from nstlab.control.textures import texture, texture_run
+from nstlab.course import profile
+from nstlab.images import ImageError, ImageSource, load_image, resize, samples, save_image, to_pil
+from nstlab.laplacian import MattingLaplacian
+from nstlab.losses import (
+    content_loss,
+    equal_weights,
+    gram_matrix,
+    layer_style_loss,
+    mean_gram_matrix,
+    region_gram_matrices,
+    style_loss,
+)
+from nstlab.notebook import compare, show
+from nstlab.numerics.devices import default_device
+from nstlab.objective import Objective
+from nstlab.optimizers import Descent
+from nstlab.photorealism import descent_run, photorealize, photorealize_run
+from nstlab.regions import Regions, RegionStyleTerm, load_regions, on_grid
+from nstlab.runs import DivergenceError, Record, Result, Run, Step
+from nstlab.terms import ContentTerm, PhotorealismTerm, StyleTerm, Term, TotalVariationTerm, relative_weights
+from nstlab.transfer import stylize, stylize_run
+from nstlab.transfer_objective import style_transfer_objective, targets
+from nstlab.vgg import CONTENT_LAYER, STYLE_LAYERS, VGG, mean_responses
+
+__all__ = [
+    "CONTENT_LAYER",
+    "STYLE_LAYERS",
+    "VGG",
+    "ContentTerm",
+    "Descent",
+    "DivergenceError",
+    "Film",
+    "ImageError",
+    "ImageSource",
+    "MattingLaplacian",
+    "Measures",
+    "Objective",
+    "Photograph",
+    "PhotorealismTerm",
+    "Record",
+    "RegionStyleTerm",
+    "Regions",
+    "Result",
+    "Run",
+    "Step",
+    "StyleTerm",
+    "Sweep",
+    "Term",
+    "TotalVariationTerm",
+    "color_match",
+    "compare",
+    "content_loss",
+    "contrast_match",
+    "default_device",
+    "descent_run",
+    "equal_weights",
+    "film",
+    "gram_matrix",
+    "layer_style_loss",
+    "load_image",
+    "load_regions",
+    "luminance",
+    "match_colors",
+    "mean_gram_matrix",
+    "mean_responses",
+    "measure",
+    "on_grid",
+    "optimize",
+    "photograph",
+    "photorealize",
+    "photorealize_run",
+    "profile",
+    "propose_regions",
+    "pyramid",
+    "region_gram_matrices",
+    "relative_weights",
+    "resize",
+    "samples",
+    "save_image",
+    "show",
+    "style_loss",
+    "style_transfer_objective",
+    "stylize",
+    "stylize_run",
+    "sweep",
+    "targets",
+    "texture",
+    "texture_run",
+    "to_pil",
+    "with_luminance",
+]
