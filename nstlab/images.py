@@ -38,8 +38,10 @@ def load_image(source: ImageSource, size: int | None = None) -> Tensor:
     source: a sample's name such as "starry_night"; the path or the bytes of a JPEG, PNG, WebP, BMP, TIFF or
     GIF (its first frame); a PIL image; an array (H, W), (H, W, 3) or (H, W, 4), or a tensor (1, 3, H, W) or
     (3, H, W), of uint8, uint16 or floats in [0, 1]. Transparency is laid over white.
-    size: a bound for the longer side in pixels; a smaller picture stays as it is.
-    Raises ImageError for anything else, for a side under 32 pixels and for more than 80 million pixels.
+    size: a bound for the longer side in pixels; a smaller picture stays as it is. It keeps large pictures cheap: they
+    are reduced in strips, and a JPEG of more than 25 million pixels is decoded at a reduced size where that is enough.
+    Raises ImageError for anything else, for a side under 32 pixels, for more than 80 million pixels, and for files
+    whose decoding is not bounded in time and memory.
 
     >>> load_image("starry_night", size=128).shape
     torch.Size([1, 3, 102, 128])

@@ -75,6 +75,6 @@ def _to_srgb(mode: str, profile: bytes | None, call: str) -> Callable[[Image.Ima
             before = "RGB" if source.profile.xcolor_space == "RGB " else mode
             transform = ImageCms.buildTransform(source, SRGB, before, "RGB")
             return lambda picture: transform.apply(picture.convert(before))
-        except (ImageCms.PyCMSError, OSError, ValueError) as error:
+        except (ImageCms.PyCMSError, OSError, TypeError, ValueError) as error:
             warnings.warn(f"{call}: its color profile is not used ({error}).", stacklevel=6)
     return lambda picture: picture.convert("RGB")

@@ -23,6 +23,27 @@ from nstlab.files.sample_images import samples
 from nstlab.images import load_image, resize
 
 MB = 1024**2
+MODES = [
+    "1",
+    "L",
+    "P",
+    "RGB",
+    "RGBA",
+    "CMYK",
+    "YCbCr",
+    "LAB",
+    "HSV",
+    "I",
+    "F",
+    "LA",
+    "PA",
+    "RGBX",
+    "RGBa",
+    "La",
+    "I;16",
+    "I;16L",
+    "I;16B",
+]
 
 
 def photo(width=48, height=40, mode="RGB") -> Image.Image:
@@ -329,7 +350,20 @@ def test_arrays_have_the_same_limit(shape):
     assert "more than 80,000,000 pixels" in refused(torch.zeros(1).expand(3, 10_000, 8_001))
 
 
+def test_a_color_profile_that_is_a_number_is_left_out_with_a_warning():
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[34675], tags.tagtype[34675] = 0.5, 12  # the tag of the profile
+    with pytest.warns(UserWarning, match="color profile is not used"):
+        assert load_image(as_bytes(photo(), "TIFF", tiffinfo=tags)).shape == (1, 3, 40, 48)
+
+
 # what else can be given
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_pil_images_of_every_mode_load(mode):
+    image = load_image(Image.new(mode, (40, 32)))
+    assert image.shape == (1, 3, 32, 40) and 0 <= image.min() <= image.max() <= 1
 
 
 @pytest.mark.parametrize("size", [np.int8(64), np.uint8(64), np.int64(64)])
