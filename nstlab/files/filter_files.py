@@ -63,8 +63,9 @@ def load_filters(network: str, weights: str | os.PathLike[str] | None = None, se
     """The filters of a network, in float32.
 
     weights: None for the Visual Geometry Group's, which are in the package; "torchvision" for those that torchvision
-    trained, a checkpoint of about 550 MB that is downloaded once into torch's cache and verified by its hash at every use; the path
-    of a `.pth` or `.safetensors` file in either convention; or "random" for untrained filters. seed: of "random".
+    trained, a checkpoint of about 550 MB that is downloaded once into torch's cache and verified by its hash at every
+    use; the path of a `.pth` or `.safetensors` file in either convention; or "random" for untrained filters.
+    seed: of "random".
     Raises ValueError for an unknown network, and WeightsError if the filters cannot be loaded; it never substitutes
     others.
 
