@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from nstlab.files.checkpoints import Checkpoint
+from nstlab.numerics.end_of_python import finished_before_exit
 from nstlab.objective import Objective, Point
 from nstlab.optimizers import Pair
 
@@ -94,6 +95,7 @@ class Run(Iterator[Step]):
         self.first: list[float] = []
         self.checkpoint: Checkpoint | None = None
 
+    @finished_before_exit
     def __next__(self) -> Step:
         if self.closed or len(self.history) > self.steps:
             raise StopIteration
