@@ -26,7 +26,16 @@ NAMES = {
     "nstlab.control.sweeps": ("Sweep", "sweep"),
     "nstlab.control.textures": ("texture", "texture_run"),
     "nstlab.course": ("profile",),
-    "nstlab.images": ("ImageError", "ImageSource", "load_image", "resize", "samples", "save_image", "to_pil"),
+    "nstlab.images": (
+        "ImageError",
+        "ImageSource",
+        "load_alpha",
+        "load_image",
+        "resize",
+        "samples",
+        "save_image",
+        "to_pil",
+    ),
     "nstlab.laplacian": ("MattingLaplacian",),
     "nstlab.losses": (
         "content_loss",

@@ -9,7 +9,7 @@ from nstlab.control.proposals import propose_regions
 from nstlab.control.sweeps import Sweep, sweep
 from nstlab.control.textures import texture, texture_run
 from nstlab.course import profile
-from nstlab.images import ImageError, ImageSource, load_image, resize, samples, save_image, to_pil
+from nstlab.images import ImageError, ImageSource, load_alpha, load_image, resize, samples, save_image, to_pil
 from nstlab.laplacian import MattingLaplacian
 from nstlab.losses import (
     content_loss,
@@ -67,6 +67,7 @@ __all__ = [
     "film",
     "gram_matrix",
     "layer_style_loss",
+    "load_alpha",
     "load_image",
     "load_regions",
     "luminance",

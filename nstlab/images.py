@@ -12,12 +12,15 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from nstlab.files.alpha import alpha_channel, with_alpha
 from nstlab.files.atomic import replacing
 from nstlab.files.decoding import ImageError, refusal
 from nstlab.files.pixels import described, eight_bit_picture, interpolated, to_tensor
 from nstlab.files.sample_images import Sample, samples
 
-__all__ = ["ImageError", "ImageSource", "Sample", "load_image", "resize", "samples", "save_image", "to_pil"]
+__all__ = [
+    "ImageError", "ImageSource", "Sample", "load_alpha", "load_image", "resize", "samples", "save_image", "to_pil",
+]  # fmt: skip
 
 MIN_SIDE = 32  # pixels: after four poolings, block 5 of a VGG still has two places a side
 WRITERS: dict[str, tuple[str, dict[str, int]]] = {
@@ -29,6 +32,7 @@ WRITERS: dict[str, tuple[str, dict[str, int]]] = {
     ".tif": ("TIFF", {}),
     ".tiff": ("TIFF", {}),
 }
+WITH_ALPHA = (".png", ".webp", ".tif", ".tiff")
 ImageSource = str | os.PathLike[str] | bytes | bytearray | memoryview | Image.Image | np.ndarray | Tensor
 
 
@@ -67,10 +71,23 @@ def load_image(source: ImageSource, size: int | None = None) -> Tensor:
     return to_tensor(source, where, fit)
 
 
-def save_image(image: Tensor, path: str | os.PathLike[str]) -> None:
+def load_alpha(source: str | os.PathLike[str] | bytes | bytearray | memoryview | Image.Image) -> Tensor:
+    """The alpha channel of a picture as (1, 1, H, W) in [0, 1], all 1 for an opaque one; `save_image` takes it.
+
+    source, limits and errors: as in `load_image`, without arrays and tensors.
+
+    >>> load_alpha(Image.new("RGBA", (64, 48), (255, 0, 0, 51))).unique()
+    tensor([0.2000])
+    """
+    channel = alpha_channel(source, f"load_alpha({described(source)})")
+    return torch.from_numpy(np.asarray(channel, dtype=np.float32))[None, None] / 255
+
+
+def save_image(image: Tensor, path: str | os.PathLike[str], alpha: Tensor | None = None) -> None:
     """Write an image, (1, 3, H, W) or (3, H, W) floats in [0, 1], in the format that the path's suffix names.
 
     .png, .bmp, .tif and .tiff keep every 8-bit value; .jpg, .jpeg and .webp are written with quality 95.
+    alpha: how opaque each pixel is, (1, 1, H, W) in [0, 1], for .png, .webp, .tif and .tiff.
     Missing folders are made. The file appears whole or not at all, and an older one stays until then.
     Raises ImageError for what `to_pil` refuses, for other suffixes and where nothing can be written.
 
@@ -86,6 +103,10 @@ def save_image(image: Tensor, path: str | os.PathLike[str]) -> None:
         raise refusal(where, f"unknown format {path.suffix!r}", f"Take one of {', '.join(WRITERS)}.")
     file_format, options = WRITERS[path.suffix.lower()]
     picture = eight_bit_picture(image, where)
+    if alpha is not None:
+        if path.suffix.lower() not in WITH_ALPHA:
+            raise refusal(where, f"{path.suffix} has no alpha channel", f"Take one of {', '.join(WITH_ALPHA)}.")
+        picture = with_alpha(picture, alpha, where)
     try:
         with replacing(path) as temporary:
             picture.save(temporary, file_format, **options)

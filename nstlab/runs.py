@@ -136,8 +136,7 @@ class Run(Iterator[Step]):
         )
 
     def weigh(self, **weights: float) -> None:
-        """Change weights by name, at this size and all that follow, from the next step on. Raises ValueError for an
-        unknown name."""
+        """Change weights by name, here and at later sizes, from the next step on. Raises ValueError for others."""
         for objective in self.objectives:
             unknown = set(weights) - set(objective.weights)
             if unknown:

@@ -9,6 +9,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 
+from torch import Tensor
 from tqdm import tqdm
 
 from nstlab.command_line.commands import RUNS, descriptions, photograph_from
@@ -17,7 +18,7 @@ from nstlab.command_line.outputs import reserved, stage_paths, write_all
 from nstlab.control.films import Film
 from nstlab.control.photographs import STEPS as PHOTOGRAPH_STEPS
 from nstlab.control.photographs import Photograph
-from nstlab.images import save_image
+from nstlab.images import load_alpha, resize, save_image
 from nstlab.notebook.figures import plot_losses, save_figure, save_losses
 from nstlab.runs import Record, Result, Step
 
@@ -31,6 +32,7 @@ def carry_out(options: argparse.Namespace, interruptions: Interruptions, watch: 
     early or has prevented a file, once everything else is saved.
     """
     with reserved(options), Film(options.film) if getattr(options, "film", None) else nullcontext() as film:
+        alpha = load_alpha(options.content) if getattr(options, "keep_alpha", False) else None
         finish: Callable[[Watcher], Result]
         if options.command == "photograph":
             finish, steps, history = photograph_from(options), sum(PHOTOGRAPH_STEPS), []
@@ -48,7 +50,7 @@ def carry_out(options: argparse.Namespace, interruptions: Interruptions, watch: 
         except (Exception, KeyboardInterrupt) as error:
             interruptions.ignore()
             result = watcher.rescued(error)
-        written, errors = write_all(writers(options, result, film))
+        written, errors = write_all(writers(options, result, film, alpha))
     if result.interrupted:
         say(f"interrupted after {len(result.history) - 1} of {steps} epochs")
     if written:
@@ -112,9 +114,13 @@ def move(bar: tqdm[object], step: Step) -> None:
         bar.update()
 
 
-def writers(options: argparse.Namespace, result: Result, film: Film | None) -> dict[Path, Callable[[Path], object]]:
-    """What writes each file that was asked for, in order."""
-    found: dict[Path, Callable[[Path], object]] = {options.output: partial(save_image, result.image)}
+def writers(
+    options: argparse.Namespace, result: Result, film: Film | None, alpha: Tensor | None
+) -> dict[Path, Callable[[Path], object]]:
+    """What writes each file that was asked for, in order. alpha: of the content image, for the pastiche."""
+    if alpha is not None:
+        alpha = resize(alpha, (result.image.shape[2], result.image.shape[3]))
+    found: dict[Path, Callable[[Path], object]] = {options.output: partial(save_image, result.image, alpha=alpha)}
     if options.losses:
         found[options.losses] = partial(save_losses, result.history)
     if options.plot:

@@ -14,7 +14,7 @@ from nstlab.control.photographs import STAGES
 from nstlab.files.atomic import replaceable
 from nstlab.files.locks import locked
 from nstlab.files.sample_images import samples
-from nstlab.images import WRITERS
+from nstlab.images import WITH_ALPHA, WRITERS
 from nstlab.notebook.figures import figure_formats
 
 # options that may be a file's path
@@ -52,7 +52,7 @@ def inputs_of(options: argparse.Namespace) -> Iterator[tuple[str, Path]]:
 def outputs_of(options: argparse.Namespace) -> Iterator[tuple[str, Path, set[str]]]:
     """The option, the path and the suffixes that are possible of every output."""
     for option, suffixes in (
-        ("output", set(WRITERS)),
+        ("output", set(WITH_ALPHA if getattr(options, "keep_alpha", False) else WRITERS)),
         ("losses", {".csv"}),
         ("plot", figure_formats()),
         ("film", set(FILM_WRITERS)),

@@ -38,6 +38,7 @@ def add_stylize(command: argparse.ArgumentParser) -> None:
     add("style", metavar="STYLE", nargs="+", help="the same; several are mixed, or one for each region")
     add_outputs(command)
     add("--film", metavar="OUT", type=Path, help="write the pastiche growing: .gif, .webp, or .mp4 with ffmpeg")
+    add("--keep-alpha", action="store_true", help="make the pastiche as transparent as CONTENT")
     add("--checkpoint", metavar="PATH", type=Path, help="keep the run in this file, every 30 seconds and at its end")
     add("--resume", action="store_true", help="continue the run that the checkpoint has, if there is one")
     add_size(command)
