@@ -14,9 +14,9 @@ import torch
 from PIL import Image
 
 from nstlab import __main__ as cli
-from nstlab.command_line.parser import parser
 from nstlab.files.atomic import replacing
 from nstlab.files.locks import locked
+from nstlab.files.sample_images import IMAGES
 from nstlab.images import ImageError, load_alpha, load_image, save_image
 
 STYLIZE = "stylize horses great_wave --size 64 --steps 1 --one-size"
@@ -78,13 +78,11 @@ def test_an_input_is_never_an_output(tmp_path, capsys, monkeypatch):
     os.link("mine.png", "hard.png")
     os.symlink("mine.png", "soft.png")
     os.symlink(tmp_path, "folder")
-    for output in ("mine.png", "hard.png", "soft.png", "folder/mine.png", "./folder/../mine.png"):
+    for output in ("mine.png", "hard.png", "soft.png", "folder/mine.png", "new/../mine.png"):
         assert "that is CONTENT, too" in refused(f"stylize mine.png great_wave -o {output}", capsys)
     assert "that is STYLE, too" in refused("stylize horses great_wave mine.png -o hard.png", capsys)
     assert "that is --output, too" in refused("stylize horses great_wave -o new.png --checkpoint new.png", capsys)
     sample = load_image("horses").shape
-    from nstlab.files.sample_images import IMAGES
-
     assert "that is CONTENT, too" in refused(
         f"stylize horses great_wave -o {IMAGES / 'content' / 'horses.jpg'}", capsys
     )
@@ -180,6 +178,7 @@ def test_an_error_leaves_nothing_and_rights_are_kept(tmp_path):
 LOCKING = """
 import sys, time
 from nstlab.files.locks import locked
+from nstlab.files.sample_images import IMAGES
 with locked(sys.argv[1], "--output"):
     print("locked", flush=True)
     time.sleep(60)
@@ -276,29 +275,3 @@ def test_standard_error_is_the_progress_bar_alone(command, tmp_path):
     bars = [line for line in re.split("[\r\n]+", done.stderr) if line]
     assert done.returncode == 0 and all("epoch" in bar for bar in bars), done.stderr
     assert bool(bars) == ("-o" in command)
-
-
-def test_defaults_and_choices_are_those_of_the_library():
-    import inspect
-    from typing import get_args
-
-    from nstlab import colors, optimizers, photorealism, vgg
-    from nstlab.control.photographs import photograph
-    from nstlab.control.textures import texture_run
-    from nstlab.transfer import stylize_run
-
-    named = {"output": "o"}
-    for command, inputs, function in (
-        ("stylize", "a b", stylize_run),
-        ("photorealize", "a b", photorealism.photorealize_run),
-        ("photograph", "a b", photograph),
-        ("texture", "a", texture_run),
-    ):
-        options = vars(parser().parse_args([command, *inputs.split(), "-o", named["output"]]))
-        for name, parameter in inspect.signature(function).parameters.items():
-            if name in options and parameter.default is not parameter.empty and (command, name) != ("stylize", "tile"):
-                assert options[name] in (parameter.default, [parameter.default]), (command, name)
-    stylize = parser()._subparsers._group_actions[0].choices["stylize"]
-    choices = {action.dest: tuple(action.choices) for action in stylize._actions if action.choices}
-    assert choices["color"] == get_args(colors.Color) and choices["optimizer"] == tuple(optimizers.OPTIMIZERS)
-    assert choices["network"] == vgg.NETWORKS and choices["pooling"] == tuple(vgg.POOLINGS)

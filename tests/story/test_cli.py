@@ -1,6 +1,7 @@
 """The command line: what it writes, what it prints, and how it fails."""
 
 import csv
+import inspect
 import re
 import subprocess
 import sys
@@ -11,13 +12,18 @@ import torch
 from PIL import Image
 
 from nstlab import __main__ as cli
+from nstlab.colors import COLORS
 from nstlab.command_line.commands import stylize_from
-from nstlab.command_line.parser import parser
+from nstlab.command_line.parser import PHOTOREALIZE_STEPS, parser
+from nstlab.control.photographs import photograph
+from nstlab.control.textures import texture_run
 from nstlab.files.sample_images import IMAGES
 from nstlab.images import load_image
-from nstlab.optimizers import Adam
+from nstlab.optimizers import OPTIMIZERS, Adam
+from nstlab.photorealism import STEPS, photorealize_run
+from nstlab.transfer import stylize_run
 from nstlab.transfer_objective import style_transfer_objective
-from nstlab.vgg import VGG
+from nstlab.vgg import NETWORKS, POOLINGS, VGG
 
 SMALL = ["--size", "96", "--steps", "2"]
 
@@ -195,3 +201,33 @@ def test_texture_and_film(tmp_path, capsys):
         assert pictures.n_frames == 2 and pictures.size == (80, 64)
     assert cli.main(f"stylize horses great_wave -o {out} --film {tmp_path / 'growing.avi'}".split()) == 2
     assert "--film" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("command", "function"),
+    [
+        ("stylize a b", stylize_run),
+        ("photorealize a b", photorealize_run),
+        ("photograph a b", photograph),
+        ("texture a", texture_run),
+    ],
+)
+def test_defaults_are_those_of_the_library(command, function):
+    options = vars(parser().parse_args([*command.split(), "-o", "p.png"]))
+    options["tile"] = options.get("tile") or "auto"
+    for name, parameter in inspect.signature(function).parameters.items():
+        if name in options and parameter.default is not parameter.empty:
+            assert options[name] in (parameter.default, [parameter.default]), name
+
+
+def test_choices_are_those_of_the_library():
+    for option, choices in (
+        ("stylize a b --color", COLORS),
+        ("stylize a b --network", NETWORKS),
+        ("stylize a b --pooling", POOLINGS),
+        ("stylize a b --optimizer", OPTIMIZERS),
+        ("photorealize a b --method", STEPS),
+    ):
+        for choice in choices:
+            parser().parse_args([*option.split(), choice, "-o", "p.png"])
+    assert PHOTOREALIZE_STEPS == STEPS
