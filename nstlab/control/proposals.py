@@ -98,9 +98,8 @@ def k_means(X: Tensor, k: int, seed: int) -> Tensor:
             centers = torch.cat([centers, X[:, torch.multinomial(nearest + 1e-12, 1, generator=generator)]], 1)
         for _ in range(ROUNDS):
             labels = squared_distances(X, centers).argmin(0)
-            moved = torch.stack(
-                [X[:, labels == c].mean(1) if (labels == c).any() else centers[:, c] for c in range(k)], 1
-            )
+            means, sizes = cluster_means(X, labels, k)
+            moved = torch.where(sizes > 0, means, centers)
             if torch.equal(moved, centers):
                 break
             centers = moved
@@ -111,8 +110,20 @@ def k_means(X: Tensor, k: int, seed: int) -> Tensor:
 
 
 def squared_distances(X: Tensor, centers: Tensor) -> Tensor:
-    """|x_p - c_k|^2, (K, P), of columns of X, (D, P), and centers, (D, K)."""
-    return torch.cdist(centers.T, X.T).square()
+    """|x_p - c_k|^2 = |c_k|^2 - 2 c_k x_p + |x_p|^2, (K, P), of columns of X, (D, P), and centers, (D, K)."""
+    distances = centers.square().sum(0)[:, None] - 2 * centers.T @ X + X.square().sum(0)
+    return distances.clamp(min=0)  # rounding
+
+
+def cluster_means(X: Tensor, labels: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The mean column of every cluster 0 to k - 1, (D, k), 0 for an empty one; and the number of its columns, (k,).
+
+    >>> cluster_means(torch.tensor([[1.0, 3.0, 8.0]]), torch.tensor([0, 0, 2]), 3)
+    (tensor([[2., 0., 8.]]), tensor([2., 0., 1.]))
+    """
+    belongs = nnf.one_hot(labels, k).to(X)
+    sizes = belongs.sum(0)
+    return X @ belongs / sizes.clamp(min=1), sizes
 
 
 def joined(X: Tensor, labels: Tensor, side: Tensor, k: int | str) -> Tensor:
@@ -128,7 +139,8 @@ def joined(X: Tensor, labels: Tensor, side: Tensor, k: int | str) -> Tensor:
         names = labels.unique().tolist()
         least = {c: min((labels[side == n] == c).float().mean().item() for n in (0, 1)) for c in names}
         small = [c for c in names if least[c] < SMALL]
-        pairs = [(price(X, labels, a, b), a, b) for a in names for b in names if a < b]
+        means, sizes = cluster_means(X, labels, max(names) + 1)
+        pairs = [(price(means, sizes, a, b), a, b) for a in names for b in names if a < b]
         if not pairs:
             break
         if small:
@@ -142,11 +154,10 @@ def joined(X: Tensor, labels: Tensor, side: Tensor, k: int | str) -> Tensor:
     return torch.searchsorted(labels.unique(), labels)
 
 
-def price(X: Tensor, labels: Tensor, a: int, b: int) -> float:
-    """n_a n_b / (n_a + n_b) |c_a - c_b|^2 of two clusters."""
-    A, B = X[:, labels == a], X[:, labels == b]
-    n, m = A.shape[1], B.shape[1]
-    return n * m / (n + m) * (A.mean(1) - B.mean(1)).square().sum().item()
+def price(means: Tensor, sizes: Tensor, a: int, b: int) -> float:
+    """n_a n_b / (n_a + n_b) |c_a - c_b|^2 of two clusters; means, sizes: of all, as `cluster_means` gives them."""
+    distance = (means[:, a] - means[:, b]).square().sum()
+    return (sizes[a] * sizes[b] / (sizes[a] + sizes[b]) * distance).item()
 
 
 def along_edges(image: Tensor, labels: Tensor) -> Tensor:
