@@ -49,7 +49,8 @@ def test_what_no_region_covers_gets_no_line():
 
 def test_a_strip_has_every_stage_with_its_seconds():
     stages = {stage: torch.rand(1, 3, 32, 48) for stage in STAGES}
-    result = Photograph(stages["photograph"], [], False, stages, {stage: float(n) for n, stage in enumerate(STAGES)})
+    seconds = {stage: float(n) for n, stage in enumerate(STAGES)}
+    result = Photograph(stages["photograph"], [], False, stages=stages, seconds=seconds)
     fig = show_photograph(torch.rand(1, 3, 32, 48), torch.rand(1, 3, 64, 64), result)
     captions = [ax.get_title() for ax in fig.axes]
     assert captions == ["content", "style", *(f"{stage}, {n} s" for n, stage in enumerate(STAGES))]
