@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-import nstlab.runs
+import nstlab.coarse_to_fine
 from nstlab.coarse_to_fine import starting_image
 from nstlab.control.textures import SHARES, circular, resized_around, texture, texture_run, texture_term
 from nstlab.images import load_image, resize
@@ -47,7 +47,7 @@ def test_the_edge_of_a_tileable_texture_is_a_place_like_any_other(tileable, vgg,
         def shifted(*arguments: object) -> Tensor:
             return starting_image(*arguments).roll((places, places), (2, 3))
 
-        monkeypatch.setattr(nstlab.runs, "starting_image", shifted)
+        monkeypatch.setattr(nstlab.coarse_to_fine, "starting_image", shifted)
         return [step.image for step in texture_run(sample, (64, 96), tileable=tileable, steps=2, vgg=vgg)]
 
     for image, other in zip(images(0)[1:], images(16)[1:], strict=True):
