@@ -28,6 +28,14 @@ from nstlab.transfer import stylize_run
 HERE = str(Path(nstlab.notebook.__file__).parent)
 
 
+@pytest.fixture(autouse=True)
+def interrupts_raise():
+    """Python's own handler of SIGINT, also where the tests run in the background and SIGINT is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def enabled(live):
     return {name for name, button in live.buttons.items() if not button.disabled}
 
