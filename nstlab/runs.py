@@ -173,20 +173,20 @@ class Run(Iterator[Step]):
     def keep(self, checkpoint: Checkpoint) -> None:
         """Keep this run in a checkpoint, and continue from there if it has a state, one of a run with these objectives.
 
-        points must have `state` and `restore`, as `CoarseToFine` has.
+        points must have `state` and `restore`, as `CoarseToFine` has. Raises ValueError if another run holds the file.
         """
+        checkpoint.hold()
         self.checkpoint = checkpoint
         if checkpoint.state:
-            points, weights, own = checkpoint.state
+            points, weights, (self.history, self.first, self.image, self.best) = checkpoint.state
             self.points.restore(points)  # type: ignore[attr-defined]
             for objective, weights_then in zip(self.objectives, weights, strict=True):
                 objective.weights.update(weights_then)
-            self.history, self.first, self.image, self.best = own
 
     def state(self) -> list[Any]:
         """What changes from step to step, for a checkpoint."""
-        weights, own = [dict(o.weights) for o in self.objectives], [self.history, self.first, self.image, self.best]
-        return [self.points.state(), weights, own]  # type: ignore[attr-defined]
+        own = [self.history, self.first, self.image, self.best]
+        return [self.points.state(), [dict(o.weights) for o in self.objectives], own]  # type: ignore[attr-defined]
 
 
 def checked_steps(steps: int) -> int:

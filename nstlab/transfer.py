@@ -51,7 +51,9 @@ def stylize_run(
     resume: bool = False,
 ) -> Run:
     """`stylize` as a stream of steps, to watch, pause and continue; it takes the same arguments."""
-    asked = dict(locals())
+    asked = {name: value for name, value in locals().items() if name not in ("checkpoint", "resume")}
+    if resume and checkpoint is None:
+        raise ValueError("resume needs a checkpoint: name the file that has the run.")
     check_weights(
         content_weight=content_weight,
         style_weight=style_weight,
@@ -68,11 +70,9 @@ def stylize_run(
             regions.check_images(P, S, stride(STYLE_LAYERS[-1]))
     P_seen, styles_seen = colored(P, styles, color)
     levels = pyramid(max(P.shape[2:]), steps, coarse_to_fine)
-    fast = engine()
-    kept = None
+    fast, kept = engine(), None
     if checkpoint is not None:
         inputs = {"content": P, "style": styles, "vgg": network, "device": str(place), "engine": fast is not None}
-        asked = {name: value for name, value in asked.items() if name not in ("checkpoint", "resume")}
         kept = Checkpoint(checkpoint, fingerprint({**asked, **inputs}), STATE_TYPES, resume)
         tile, precision = kept.settings["tile"], kept.settings["precision"]
     if fast:  # one choice for all sizes
@@ -161,8 +161,8 @@ def stylize(
     precision: of the network, "float32", "bfloat16", "float16", or "auto", the fastest on the device; losses are always
         summed in float32.
 
-    checkpoint: a file in which the run is kept, every 30 seconds and at its end. resume=True: continue the run that the
-        file has, if there is one, to the same result; inputs and settings must be the same.
+    checkpoint: a file in which the run is kept, every 30 seconds and at its end, in place of the run that it has.
+        resume=True: continue that run, if there is one, to the same result; inputs and settings must be the same.
 
     If content and style are all gray, so is the pastiche.
 

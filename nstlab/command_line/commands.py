@@ -24,9 +24,7 @@ from nstlab.vgg import VGG
 
 
 def stylize_from(options: argparse.Namespace) -> Run:
-    """The run that `nstlab stylize` asks for. Raises ValueError for --resume without a checkpoint."""
-    if options.resume and not options.checkpoint:
-        raise ValueError("--resume needs --checkpoint, the file that has the run.")
+    """The run that `nstlab stylize` asks for."""
     start = options.start if options.start in NAMED_STARTS else load_image(options.start)
     return stylize_run(
         options.content,

@@ -41,8 +41,8 @@ class Checkpoint:
     state: what the file had, or None. settings: as given; a setting "auto" takes the value from the file. every: the
     seconds between two writings, at least.
 
-    Raises CheckpointError for a file that is no checkpoint, is damaged, or belongs to a run with other settings, and
-    ValueError for a file that another run is using; the file stays as it is.
+    Raises CheckpointError for a file that is no checkpoint, is damaged, or belongs to a run with other settings; the
+    file stays as it is.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -64,23 +64,26 @@ class Checkpoint:
         self.state: Any = None
         self.newest: Any = None  # the newest state, until it is written
         self.every, self.written = EVERY, time.monotonic()
-        self.lock = ExitStack()
+        self.lock: ExitStack | None = None  # while this run holds the file
         if self.path.is_dir():
             raise CheckpointError(f"checkpoint {self.path}: there is a folder of that name; name a file.")
-        self.lock.enter_context(locked(self.path, "checkpoint"))
-        try:
-            if self.path.exists():
-                content, tensors = read(self.path)
-                if resume:
-                    self.settings = compared(self.path, self.settings, content["settings"])
-                    self.state = decoded(content["state"], tensors, self.types)
-        except BaseException:
-            self.release()
-            raise
+        if self.path.exists():
+            content, tensors = read(self.path)
+            if resume:
+                self.settings = compared(self.path, self.settings, content["settings"])
+                self.state = decoded(content["state"], tensors, self.types)
+
+    def hold(self) -> None:
+        """Keep other runs from the file until `release`. Raises ValueError if another one holds it."""
+        if self.lock is None:
+            with ExitStack() as lock:
+                lock.enter_context(locked(self.path, "checkpoint"))
+                self.lock = lock.pop_all()
 
     def keep(self, state: Any, is_last: bool = False) -> None:
         """Remember the newest state, in values, tuples, lists, dicts, tensors and the `types`; write it if it is time
         to, and the last one. Raises OSError if the file cannot be written."""
+        self.hold()
         self.newest = state
         if is_last:
             self.release()
@@ -100,8 +103,12 @@ class Checkpoint:
 
     def release(self) -> None:
         """Write the newest state, and let other runs use the file."""
-        with self.lock:
+        try:
             self.write()
+        finally:
+            if self.lock is not None:
+                self.lock.close()
+                self.lock = None
 
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -112,7 +119,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             if header.get("form") != FORM:
                 raise CheckpointError(f"checkpoint {path}: this is another file, not a checkpoint; name another path.")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no dict
-        if header.get("digest") != digest(header["content"], tensors):
+        if header.get("digest") != digest(header.get("content", ""), tensors):
             raise CheckpointError(f"checkpoint {path}: it is damaged; delete it, and begin again.")
         content: dict[str, Any] = json.loads(header["content"])
     except (SafetensorError, OSError, RuntimeError) as error:
@@ -183,7 +190,7 @@ def fingerprint(value: Any) -> Any:
     """A value as a setting: tensors and networks by a digest of what they hold, everything else as it is.
 
     >>> fingerprint(torch.zeros(1, 3, 2, 2))
-    '(1, 3, 2, 2) 17b0761f87b081d5'
+    '(1, 3, 2, 2) d81ebf5168f39f50'
     >>> fingerprint({"size": 64, "styles": [None]})
     {'size': 64, 'styles': [None]}
     """
@@ -202,10 +209,10 @@ def fingerprint(value: Any) -> Any:
 
 
 def digest(text: str, tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 of a text and of the bytes of tensors, in hexadecimal."""
+    """SHA-256 of a text and of tensors, their names, types, shapes and bytes, in hexadecimal."""
     sha = hashlib.sha256(text.encode())
     for name in sorted(tensors):
-        sha.update(name.encode())
+        sha.update(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)}".encode())
         sha.update(tensors[name].flatten().view(torch.uint8).numpy().data)
     return sha.hexdigest()
 

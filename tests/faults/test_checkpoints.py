@@ -68,12 +68,13 @@ def test_changed_weights_are_kept(tmp_path):
     assert second.history[-1].weights["content"] == next(second).weights["content"] == 0.5
 
 
-def test_an_interrupted_run_keeps_its_last_epoch(tmp_path):
-    def interrupt(step):
-        if step.index == 1:
-            raise KeyboardInterrupt
+def interrupt_at_1(step):
+    if step.index == 1:
+        raise KeyboardInterrupt
 
-    result = stylize("horses", "great_wave", interrupt, **SMALL, checkpoint=tmp_path / "run")
+
+def test_an_interrupted_run_keeps_its_last_epoch(tmp_path):
+    result = stylize("horses", "great_wave", interrupt_at_1, **SMALL, checkpoint=tmp_path / "run")
     assert result.interrupted
     run = stylize_run("horses", "great_wave", **SMALL, checkpoint=tmp_path / "run", resume=True)
     assert next(run).index == 2
@@ -132,6 +133,15 @@ def test_a_file_with_a_changed_byte_is_refused_and_stays(whole_file, tmp_path_fa
     refused(tmp_path_factory.getbasetemp() / "damaged", damaged, resume=True)
 
 
+def test_no_byte_of_the_header_can_change(whole_file, tmp_path):
+    """Among them the names of the parts, and the types of the tensors: F32 and I32 differ in one byte."""
+    length = int.from_bytes(whole_file[:8], "little")
+    first = whole_file.index(b"F32")
+    refused(tmp_path / "run", whole_file[:first] + b"I" + whole_file[first + 1 :], resume=True)
+    for place in range(8, 8 + length, 7):
+        refused(tmp_path / "run", whole_file[:place] + bytes([whole_file[place] ^ 1]) + whole_file[place + 1 :], True)
+
+
 @given(content=st.binary(max_size=300))
 def test_a_foreign_file_is_refused_and_stays(tmp_path_factory, content):
     refused(tmp_path_factory.getbasetemp() / "foreign", content, resume=True)
@@ -166,6 +176,31 @@ def test_a_second_run_is_refused_while_the_first_one_goes_on(tmp_path):
         stylize_run("horses", "great_wave", **SMALL, checkpoint=tmp_path / "run")
     first.close()
     stylize_run("horses", "great_wave", **SMALL, checkpoint=tmp_path / "run").close()
+
+
+def test_an_error_in_the_arguments_does_not_keep_the_file(tmp_path):
+    with pytest.raises(ValueError, match="optimizer") as kept:  # its traceback keeps all that the call has made
+        stylize("horses", "great_wave", **SMALL, optimizer="newton", checkpoint=tmp_path / "run")
+    stylize("horses", "great_wave", **SMALL, checkpoint=tmp_path / "run")
+    assert kept.value.__traceback__ is not None
+
+
+def test_a_run_that_goes_on_after_an_interrupt_holds_its_file_again(tmp_path):
+    first, again = quadratic(Checkpoint(tmp_path / "run", {}, STATE_TYPES)), Checkpoint(tmp_path / "run", {})
+    first.finish(interrupt_at_1)
+    again.hold()
+    again.release()
+    next(first)
+    with pytest.raises(ValueError, match="another run"):
+        again.hold()
+    first.finish()
+    again.hold()
+    again.release()
+
+
+def test_resume_needs_a_checkpoint():
+    with pytest.raises(ValueError, match="resume needs a checkpoint"):
+        stylize("horses", "great_wave", resume=True)
 
 
 DRIVER = """

@@ -253,7 +253,7 @@ def test_a_checkpoint_is_resumed_to_the_same_bytes(tmp_path, capsys):
     assert cli.main(f"{command} --resume".split()) == 0 and out.read_bytes() == whole
     capsys.readouterr()
     assert cli.main(f"{command} --resume --seed 5".split()) == 2 and "seed" in capsys.readouterr().err
-    assert "--resume needs --checkpoint" in refused(f"{STYLIZE} -o {out} --resume", capsys)
+    assert "resume needs a checkpoint" in refused(f"{STYLIZE} -o {out} --resume", capsys)
     assert out.read_bytes() == whole
 
 
