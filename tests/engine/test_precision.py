@@ -1,7 +1,5 @@
 """The precision of the network: chosen by the device, with results near those of float32."""
 
-import time
-
 import pytest
 import torch
 from torch import Tensor
@@ -9,7 +7,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from nstlab.engine import evaluate
-from nstlab.engine.precision import PRECISIONS, bfloat16_is_faster, checked_precision, fastest_precision
+from nstlab.engine.precision import PRECISIONS, checked_precision, fastest_precision
 from nstlab.images import load_image
 from nstlab.objective import Objective
 from nstlab.terms import ContentTerm, StyleTerm
@@ -30,7 +28,7 @@ def test_auto_is_one_of_all_precisions_and_another_is_refused():
 )
 def test_a_gpu_gets_what_it_multiplies_natively(generation, fastest, monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: generation)
-    assert fastest_precision.__wrapped__(torch.device("cuda")) == fastest
+    assert fastest_precision(torch.device("cuda")) == fastest
 
 
 class OneDevice(TorchDispatchMode):
@@ -65,16 +63,12 @@ def test_an_evaluation_stays_on_its_device_and_waits_for_it_once(precision, pool
     assert point.gradient.shape == image.shape
 
 
-@pytest.mark.parametrize(("faster", "pays"), [("bfloat16", True), ("float32", False)])
-def test_bfloat16_is_taken_only_where_it_is_faster(faster, pays):
-    def convolution(dtype):
-        return lambda: time.sleep(0.002 if dtype == PRECISIONS[faster] else 0.01)
-
-    assert bfloat16_is_faster({"avx512_bf16": True}, convolution) is pays
-
-
-def test_nothing_is_timed_where_a_processor_lacks_bfloat16():
-    assert not bfloat16_is_faster({}, lambda dtype: pytest.fail("timed without need"))
+@pytest.mark.parametrize(
+    ("capabilities", "fastest"),
+    [({}, "float32"), ({"avx512_bf16": True}, "float32"), ({"avx512_bf16": True, "amx_bf16": True}, "bfloat16")],
+)
+def test_a_cpu_computes_in_bfloat16_only_with_amx(capabilities, fastest):
+    assert fastest_precision(torch.device("cpu"), capabilities) == fastest
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
