@@ -8,6 +8,7 @@ import psutil
 import torch
 
 from nstlab.engine import buffers, winograd
+from nstlab.engine.containers import container_memory
 from nstlab.engine.network import KEPT
 from nstlab.engine.precision import PRECISIONS
 from nstlab.engine.tiles import ALIGNED, halo, tiles
@@ -102,6 +103,8 @@ def automatic_tile(vgg: VGG, layers: Collection[str], size: tuple[int, int], pre
 def free_memory(device: torch.device) -> int:
     """The free memory of a device in bytes, including what the engine's buffer has and does not use.
 
+    On a CPU the least of what the machine and this process's container have.
+
     >>> free_memory(torch.device("cpu")) > 1e6
     True
     """
@@ -109,4 +112,4 @@ def free_memory(device: torch.device) -> int:
         return torch.cuda.mem_get_info(device)[0]
     if device.type == "mps":
         return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
-    return int(psutil.virtual_memory().available) + buffers.free_bytes()
+    return int(min(psutil.virtual_memory().available, container_memory())) + buffers.free_bytes()
