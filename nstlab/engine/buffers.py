@@ -88,9 +88,15 @@ def owned_by(owner: object) -> bool:
 
 def give_to(owner: object, size: int) -> None:
     """Release this thread's buffer, and make one of so many bytes for another owner."""
+    release()
+    CURRENT.buffer = Buffer(owner, size)
+
+
+def release() -> None:
+    """Release this thread's buffer, and have none."""
     if CURRENT.buffer is not None:
         CURRENT.buffer.release()
-    CURRENT.buffer = Buffer(owner, size)
+        CURRENT.buffer = None
 
 
 def free_bytes() -> int:

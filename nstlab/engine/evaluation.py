@@ -13,6 +13,7 @@ from nstlab.engine import buffers
 from nstlab.engine.losses import RegionProduct, SelfProduct, SquaredDistance
 from nstlab.engine.memory import automatic_tile, evaluation_memory
 from nstlab.engine.network import read
+from nstlab.engine.out_of_memory import check_fits, explained
 from nstlab.engine.precision import checked_precision
 from nstlab.engine.tiles import Tile, halo, tiles, whole
 from nstlab.files.architecture import places_of, stride
@@ -39,7 +40,8 @@ PLANS: weakref.WeakKeyDictionary[Objective, Plan] = weakref.WeakKeyDictionary()
 def plan(objective: Objective) -> Plan:
     """The plan of an objective, with "auto" replaced by a precision and a tile; determined once and kept.
 
-    Raises ValueError for an invalid tile or precision, and for several tiles if a term needs the whole image at once.
+    Raises ValueError for an invalid tile or precision, and for several tiles if a term needs the whole image at once;
+    OutOfMemory as `resolve_auto` does.
     """
     if objective not in PLANS:
         if objective.vgg is None or not objective.layers:
@@ -63,39 +65,43 @@ def resolve_auto(
 ) -> tuple[str, int | None]:
     """The precision and the tile, with "auto" replaced by a choice for the network's device.
 
-    Raises ValueError for an unknown precision and for another string as `tile`.
+    Raises ValueError for an unknown precision and for another string as `tile`; OutOfMemory for tile="auto" if not even
+    the smallest tile fits into the free memory.
     """
     precision = checked_precision(precision, vgg.mean.device)
     if isinstance(tile, str):
         if tile != "auto":
             raise ValueError(f"tile={tile!r} must be a multiple of 16 pixels, None or 'auto'.")
         tile = automatic_tile(vgg, layers, size, precision)
+        check_fits(vgg, layers, size, tile, precision)
     return precision, tile
 
 
 def evaluate(objective: Objective, image: Tensor) -> tuple[dict[str, Tensor], Tensor, Tensor]:
     """The unweighted losses by name, their weighted total and its gradient.
 
-    image: (1, 3, H, W). Gives scalars, and the gradient (1, 3, H, W). Raises ValueError as `plan` does.
+    image: (1, 3, H, W). Gives scalars, and the gradient (1, 3, H, W). Raises ValueError and OutOfMemory as `plan` does,
+    and OutOfMemory if the memory is too short after all; the objective can be evaluated again afterwards.
     """
-    (precision, _, parts), x = plan(objective), image.requires_grad_()
-    if not buffers.owned_by(objective):
-        buffers.give_to(objective, buffer_size(objective))
-    if len(parts) > 1:
-        return evaluate_by_tiles(objective, precision, parts, x)
+    (precision, tile, parts), x = plan(objective), image.requires_grad_()
+    if objective.vgg is None or not objective.layers:
+        return evaluate_at_once(objective, precision, x)
+    with explained(objective.vgg, objective.layers, objective.size, tile, precision):
+        if not buffers.owned_by(objective):
+            size = evaluation_memory(objective.vgg, objective.layers, objective.size, tile, precision)
+            buffers.give_to(objective, size)
+        if len(parts) > 1:
+            return evaluate_by_tiles(objective, precision, parts, x)
+        return evaluate_at_once(objective, precision, x)
+
+
+def evaluate_at_once(objective: Objective, precision: str, x: Tensor) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+    """`evaluate` with the whole image as one tile."""
     statistics = read_statistics(objective, precision, x, whole((x.shape[2], x.shape[3])))
     losses = losses_from(objective, x, statistics)
     total = objective.weighted_sum(losses)
     (gradient,) = torch.autograd.grad(total, x)
     return losses, total, gradient
-
-
-def buffer_size(objective: Objective) -> int:
-    """The bytes of memory that an evaluation may need for its large tensors, at most."""
-    if objective.vgg is None or not objective.layers:
-        return 0
-    precision, tile, _ = plan(objective)
-    return evaluation_memory(objective.vgg, objective.layers, objective.size, tile, precision)
 
 
 def evaluate_by_tiles(
@@ -193,11 +199,12 @@ def targets(
     names = list(style_layers)
     size = (content.shape[2], content.shape[3])
     precision, pixels = resolve_auto(vgg, [content_layer, *names], size, tile, precision)
-    P = responses_to(vgg, content, content_layer, pixels, precision)
-    G_p, A = (
-        mean_gram_matrices(vgg, image, masks, names, pixels, precision)
-        for image, masks in ((content, content_masks), (style, style_masks))
-    )
+    with explained(vgg, [content_layer, *names], size, pixels, precision):
+        P = responses_to(vgg, content, content_layer, pixels, precision)
+        G_p, A = (
+            mean_gram_matrices(vgg, image, masks, names, pixels, precision)
+            for image, masks in ((content, content_masks), (style, style_masks))
+        )
     return P, G_p, A
 
 

@@ -11,15 +11,16 @@ from nstlab.engine import buffers, winograd
 from nstlab.engine.containers import container_memory
 from nstlab.engine.network import KEPT
 from nstlab.engine.precision import PRECISIONS
-from nstlab.engine.tiles import ALIGNED, halo, tiles
+from nstlab.engine.tiles import ALIGNED, GRID, halo, tiles
 from nstlab.files.architecture import places_of, starts_a_block
 from nstlab.optimizers import MEMORY
 from nstlab.vgg import VGG
 
 SMALLEST_TILE = 256  # pixels; of smaller tiles most is halo
-PEAK = {"avg": 1.1, "max": 1.4}  # by pooling: measured peak memory / bytes of the responses kept for the backward pass
-PEAK_FLOAT16 = 1.6  # the same ratio in float16, where gradients are float32
-WORKSPACE = 1 << 27  # bytes of temporary memory of the convolutions, for images of any size
+PEAK = {"avg": 1.0, "max": 1.3}  # by pooling: measured peak memory / bytes of the responses kept for the backward pass
+PEAK_FLOAT16 = 1.4  # the same ratio in float16, where gradients are float32
+WORKSPACE_PER_PIXEL, WORKSPACE = 2400, 150_000_000  # bytes of temporary memory of the convolutions; the latter at most
+ONCE = 95_000_000  # bytes that PyTorch takes at the first evaluation of a process, and keeps
 OPTIMIZER_IMAGES = 2 * MEMORY + 10  # the pairs of L-BFGS, and the current point, the trial point and the directions
 SHARE = 0.8  # of the free memory that a run may use
 
@@ -27,7 +28,7 @@ SHARE = 0.8  # of the free memory that a run may use
 def evaluation_memory(
     vgg: VGG, layers: Collection[str], size: tuple[int, int], tile: int | None = None, precision: str = "float32"
 ) -> int:
-    """An upper estimate of the bytes that one evaluation of losses and gradient needs, without the filters.
+    """An estimate of the bytes that one evaluation of losses and gradient needs, without the filters.
 
     The responses of all layers dominate, which are kept for the backward pass; in float16 those that terms read are
     also copied to float32.
@@ -49,16 +50,18 @@ def evaluation_memory(
         copied = 4 * N if precision == "float16" and layer in wanted else 0
         total += places_of(layer, (H, W)) * ((N + pooled) * itemsize + copied)
     peak = PEAK_FLOAT16 if precision == "float16" else PEAK[vgg.pooling]
-    return int(peak * total) + WORKSPACE
+    return int(peak * total + min(WORKSPACE_PER_PIXEL * H * W, WORKSPACE))
 
 
 def run_memory(
     vgg: VGG, layers: Collection[str], size: tuple[int, int], tile: int | None = None, precision: str = "float32"
 ) -> int:
-    """An upper estimate of the bytes that a run needs in addition to the network's filters.
+    """An estimate of the bytes that a run needs in addition to the network's filters.
 
-    The sum of one evaluation, the filters that the engine has yet to convert or transform, and the optimizer's images.
-    The arguments are those of `evaluation_memory`.
+    That is by how much the resident memory of a new process grows at most, from the loading of the network to the end
+    of a run of L-BFGS that has all its pairs. The sum of one evaluation, the filters that the engine has yet to convert
+    or transform, the optimizer's images, and what PyTorch takes once. On a CPU with average pooling it is within 15 %
+    of what is measured in float32 and bfloat16, from 64 to 2048 pixels. The arguments are those of `evaluation_memory`.
 
     >>> run_memory(VGG(), ["conv5_1"], (384, 512)) > evaluation_memory(VGG(), ["conv5_1"], (384, 512))
     True
@@ -70,25 +73,44 @@ def run_memory(
         weight = vgg.convolution(layer).weight
         converted = 0 if precision == "float32" else weight.numel() * dtype.itemsize
         filters += winograd.transformed_bytes(weight, dtype) + converted
-    return evaluation_memory(vgg, layers, size, tile, precision) + filters + OPTIMIZER_IMAGES * image
+    return evaluation_memory(vgg, layers, size, tile, precision) + filters + OPTIMIZER_IMAGES * image + ONCE
 
 
 def fitting_tile(
     vgg: VGG, layers: Collection[str], size: tuple[int, int], memory: int, precision: str = "float32"
 ) -> int | None:
-    """The largest tile in pixels with which a run needs at most `memory` bytes; None if the whole image fits.
+    """The largest tile in pixels with which a run needs at most `memory` bytes; None if the whole image fits, or if the
+    network's padding does not allow tiles.
 
     At least SMALLEST_TILE, even if that needs more.
 
     >>> fitting_tile(VGG(), ["conv5_1"], (256, 256), memory=10**10) is None
     True
     """
-    if run_memory(vgg, layers, size, None, precision) <= memory:
+    if halo(vgg, layers) is None or run_memory(vgg, layers, size, None, precision) <= memory:
         return None
     tile = SMALLEST_TILE
     while run_memory(vgg, layers, size, tile + ALIGNED, precision) <= memory:
         tile += ALIGNED
     return tile
+
+
+def fitting_size(
+    vgg: VGG, layers: Collection[str], size: tuple[int, int], memory: int, precision: str = "float32"
+) -> int | None:
+    """The largest longer side in pixels, a multiple of GRID, of an image of this shape and not of this size with which
+    a run needs at most `memory` bytes, in tiles if need be; None if there is none.
+
+    >>> fitting_size(VGG(), ["conv5_1"], (3072, 4096), memory=10**9) > 512
+    True
+    """
+    longer = max(size)
+    for side in range((longer - 1) // GRID * GRID, GRID, -GRID):
+        smaller = (max(GRID, size[0] * side // longer), max(GRID, size[1] * side // longer))
+        tile = fitting_tile(vgg, layers, smaller, 0, precision)
+        if any(run_memory(vgg, layers, smaller, t, precision) <= memory for t in (None, tile)):
+            return side
+    return None
 
 
 def automatic_tile(vgg: VGG, layers: Collection[str], size: tuple[int, int], precision: str = "float32") -> int | None:
@@ -101,7 +123,7 @@ def automatic_tile(vgg: VGG, layers: Collection[str], size: tuple[int, int], pre
 
 
 def free_memory(device: torch.device) -> int:
-    """The free memory of a device in bytes, including what the engine's buffer has and does not use.
+    """The free memory of a device in bytes, including what the engine's buffer or PyTorch has and does not use.
 
     On a CPU the least of what the machine and this process's container have.
 
@@ -109,7 +131,8 @@ def free_memory(device: torch.device) -> int:
     True
     """
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + unused
     if device.type == "mps":
-        return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
+        return torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory()
     return int(min(psutil.virtual_memory().available, container_memory())) + buffers.free_bytes()

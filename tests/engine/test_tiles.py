@@ -112,8 +112,11 @@ def test_memory_for_filters_is_planned_until_they_are_prepared(precision):
 
 
 def test_a_run_uses_tiles_if_memory_is_short(monkeypatch):
-    monkeypatch.setattr("psutil.virtual_memory", lambda: type("memory", (), {"available": 5 * 10**7}))
-    run = stylize_run("horses", "great_wave", size=320, steps=0, coarse_to_fine=False)
+    vgg = VGG()
+    read(vgg, torch.rand(1, 3, 64, 64), [(layer, torch.Tensor.sum) for layer in LAYERS])  # prepares the filters
+    smallest = run_memory(vgg, LAYERS, (320, 320), 256)
+    monkeypatch.setattr("psutil.virtual_memory", lambda: type("memory", (), {"available": smallest}))
+    run = stylize_run("horses", "great_wave", size=320, steps=0, vgg=vgg, precision="float32", coarse_to_fine=False)
     assert len(plan(run.objectives[-1]).tiles) > 1
 
 
@@ -121,3 +124,10 @@ def test_the_unused_part_of_the_buffer_counts_as_free_memory(monkeypatch):
     monkeypatch.setattr("psutil.virtual_memory", lambda: type("memory", (), {"available": 5}))
     monkeypatch.setattr(buffers, "free_bytes", lambda: 7)
     assert free_memory(torch.device("cpu")) == 12
+
+
+def test_what_pytorch_keeps_unused_on_a_gpu_counts_as_free_memory(monkeypatch):
+    monkeypatch.setattr("torch.cuda.mem_get_info", lambda device: (10, 100))
+    monkeypatch.setattr("torch.cuda.memory_reserved", lambda device: 7)
+    monkeypatch.setattr("torch.cuda.memory_allocated", lambda device: 4)
+    assert free_memory(torch.device("cuda")) == 13
