@@ -3,10 +3,10 @@
     image files  ->  VGG responses  ->  losses  ->  objective  ->  stream of steps  ->  pastiche
 
 `textbook` tells the whole story on one page. The pages `images`, `vgg`, `losses`, `laplacian`, `colors`, `terms`,
-`objective`, `optimizers`, `runs`, `coarse_to_fine`, `regions`, `transfer_objective`, `transfer` and `photorealism` tell
-it in this order, each with what stands before it. `engine` makes it fast; `files` and `numerics` are what the pages
-stand on. `control` is built from the two approaches: photographs, regions, textures, films. `notebook` and `course`
-look on.
+`objective`, `optimizers`, `runs`, `starts`, `coarse_to_fine`, `regions`, `transfer_targets`, `transfer_objective`,
+`transfer` and `photorealism` tell it in this order, each with what stands before it. `engine` makes it fast; `files`
+and `numerics` are what the pages stand on. `control` is built from the two approaches: photographs, regions, textures,
+films. `notebook` and `course` look on.
 """
 
 from __future__ import annotations
@@ -53,9 +53,10 @@ NAMES = {
     "nstlab.photorealism": ("descent_run", "photorealize", "photorealize_run"),
     "nstlab.regions": ("RegionStyleTerm", "Regions", "load_regions", "on_grid"),
     "nstlab.runs": ("DivergenceError", "Record", "Result", "Run", "Step"),
+    "nstlab.transfer_targets": ("targets",),
     "nstlab.terms": ("ContentTerm", "PhotorealismTerm", "StyleTerm", "Term", "TotalVariationTerm", "relative_weights"),
     "nstlab.transfer": ("stylize", "stylize_run"),
-    "nstlab.transfer_objective": ("style_transfer_objective", "targets"),
+    "nstlab.transfer_objective": ("style_transfer_objective",),
     "nstlab.vgg": ("CONTENT_LAYER", "STYLE_LAYERS", "VGG", "mean_responses"),
 }
 MODULES = {name: module for module, names in NAMES.items() for name in names}

@@ -29,7 +29,8 @@ from nstlab.regions import Regions, RegionStyleTerm, load_regions, on_grid
 from nstlab.runs import DivergenceError, Record, Result, Run, Step
 from nstlab.terms import ContentTerm, PhotorealismTerm, StyleTerm, Term, TotalVariationTerm, relative_weights
 from nstlab.transfer import stylize, stylize_run
-from nstlab.transfer_objective import style_transfer_objective, targets
+from nstlab.transfer_objective import style_transfer_objective
+from nstlab.transfer_targets import targets
 from nstlab.vgg import CONTENT_LAYER, STYLE_LAYERS, VGG, mean_responses
 
 __all__ = [

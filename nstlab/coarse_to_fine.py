@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal
+from typing import Any
 
-import torch
 from torch import Tensor
 
-from nstlab.colors import match_colors
-from nstlab.files.pixels import in_range
-from nstlab.images import resize, without_color
+from nstlab.images import resize
+from nstlab.numerics.arguments import check_choices, naming, short, whole
+from nstlab.numerics.modes import entrance
 from nstlab.objective import Objective, Point
 from nstlab.optimizers import OPTIMIZERS, Optimizer
 from nstlab.runs import Run, checked_steps
+from nstlab.starts import Start, loaded_start, starting_image
 
-Start = Literal["noise", "content", "style"] | Tensor
-NAMED_STARTS = ("noise", "content", "style")
 Build = Callable[[Objective, Tensor], Optimizer]  # makes an optimizer for an objective and a start
 SIZES = 4  # that a run goes through, each half of the next
 SMALLEST = 48  # pixels: no size has a shorter longer side
 NARROWEST = 16  # pixels: block 5, behind four poolings, still has a place
 
 
+@naming("pyramid")
 def pyramid(size: int, steps: int, coarse_to_fine: bool = True) -> list[tuple[int, int]]:
     """(longer side, steps) from the smallest size to the largest, each twice the one before.
 
@@ -35,6 +34,7 @@ def pyramid(size: int, steps: int, coarse_to_fine: bool = True) -> list[tuple[in
     >>> pyramid(128, 30), pyramid(512, 30, coarse_to_fine=False)
     ([(64, 30), (128, 30)], [(512, 30)])
     """
+    size, steps = whole("size", size, least=1), whole("steps", steps)
     levels = [(size >> k, max(1, k) * steps) for k in range(SIZES if coarse_to_fine else 1)]
     return [level for level in reversed(levels) if level[0] >= SMALLEST or level[0] == size]
 
@@ -116,36 +116,11 @@ def enlarged(image: Tensor, objective: Objective) -> Tensor:
     return (x + D - resize(resize(D, size), objective.size)).clamp(0, 1)
 
 
-def starting_image(objective: Objective, start: Start, seed: int) -> Tensor:
-    """The image that a run begins with, (1, 3, H, W), at the objective's size and on its device.
-
-    "noise" is uniform in [0, 1]; if there is a style image, its colors get that image's mean and covariance. The losses
-    hardly determine the color of flat areas, so that the tints of the start would stay there as grain.
-
-    Raises ValueError for a seed or a start that does not exist, ImageError for values outside [0, 1].
-    """
-    if isinstance(start, str) and start == "noise":
-        if isinstance(seed, bool) or not isinstance(seed, int) or not -(2**63) <= seed < 2**64:
-            raise ValueError(f"seed={seed!r} must be a whole number of at most 64 bits.")
-        generator = torch.Generator().manual_seed(seed)
-        noise = torch.rand(1, 3, *objective.size, generator=generator).to(objective.device)
-        if "style" in objective.images:
-            noise = match_colors(noise, objective.images["style"])
-        return without_color(noise) if objective.gray else noise
-    image = objective.images.get(start) if isinstance(start, str) else start
-    if not isinstance(image, Tensor) or image.ndim != 4 or image.shape[:2] != (1, 3):
-        known = ", ".join(repr(name) for name in ("noise", *objective.images))
-        came = repr(start) if isinstance(start, str) else f"of shape {tuple(getattr(start, 'shape', ()))}"
-        raise ValueError(f"start is {came}; it must be one of {known}, or an image (1, 3, H, W) with values in [0, 1].")
-    wide = image.to(torch.promote_types(image.dtype, torch.float32))
-    image = resize(in_range(wide, "start").to(objective.device), objective.size)
-    return without_color(image) if objective.gray else image
-
-
 def shrunk(image: Tensor, longer_side: int) -> Tensor:
     """The image with its longer side reduced to this many pixels, if it is longer. A panorama stays larger: its shorter
     side keeps the NARROWEST pixels that the network needs.
 
+    >>> import torch
     >>> shrunk(torch.rand(1, 3, 64, 48), 32).shape, shrunk(torch.rand(1, 3, 32, 512), 64).shape
     (torch.Size([1, 3, 32, 24]), torch.Size([1, 3, 16, 256]))
     """
@@ -154,6 +129,7 @@ def shrunk(image: Tensor, longer_side: int) -> Tensor:
     return resize(image, longer_side) if longer > longer_side else image
 
 
+@entrance("optimize")
 def optimize(
     objective: Objective | Sequence[tuple[Objective, int]],
     start: Start = "noise",
@@ -165,8 +141,7 @@ def optimize(
 
     objective: what to minimize, or from coarse to fine a list of (objective, steps), the smallest size first; `steps`
     is then ignored, and sizes without steps are left out. start: "noise" (drawn with `seed`, see `starting_image`),
-    "content", "style", or an image (1, 3, H, W) in [0, 1]; it is resized to the first size. optimizer: "lbfgs" or
-    "adam".
+    "content", "style", or whatever `load_image` takes; it is resized to the first size. optimizer: "lbfgs" or "adam".
 
     Gives a `Run`: an iterator of `Step`, the start as epoch 0. Raises ValueError for a start, an optimizer or a
     number of steps that does not exist, and from the iterator DivergenceError.
@@ -177,15 +152,22 @@ def optimize(
     >>> round(result.image.mean().item(), 4)
     0.25
     """
-    stages = [(objective, steps)] if isinstance(objective, Objective) else list(objective)
-    if optimizer not in OPTIMIZERS:
-        raise ValueError(f"optimizer={optimizer!r} is not known; choose one of {', '.join(OPTIMIZERS)}.")
-    if not stages:
-        raise ValueError("objective is an empty list; give an Objective, or (objective, steps) for every size.")
-    steps = sum(checked_steps(n) for _, n in stages)
+    check_choices(optimizer=(optimizer, OPTIMIZERS))
+    stages = checked_stages([(objective, steps)] if isinstance(objective, Objective) else objective)
+    steps = sum(n for _, n in stages)
     stages = [stage for stage in stages if stage[1]] or stages[-1:]
-    image = starting_image(stages[0][0], start, seed)
-    is_noise = isinstance(start, str) and start == "noise"  # whose total is higher than that of any small pastiche
-    at_full_size = None if is_noise else lambda: starting_image(stages[-1][0], start, seed)
+    begin = loaded_start(start)
+    image = starting_image(stages[0][0], begin, seed)
+    is_noise = isinstance(begin, str) and begin == "noise"  # whose total is higher than that of any small pastiche
+    at_full_size = None if is_noise else lambda: starting_image(stages[-1][0], begin, seed)
     points = CoarseToFine(stages, image, OPTIMIZERS[optimizer], at_full_size)
     return Run(points, steps, [objective for objective, _ in stages])
+
+
+def checked_stages(stages: Sequence[tuple[Objective, int]]) -> list[tuple[Objective, int]]:
+    """The stages of a run, with their numbers of steps as ints. Raises ValueError for anything else."""
+    given = list(stages) if isinstance(stages, (list, tuple)) else []
+    pairs = [pair for pair in given if isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], Objective)]
+    if not pairs or len(pairs) < len(given):
+        raise ValueError(f"objective={short(stages)} must be an Objective, or (objective, steps) for every size.")
+    return [(objective, checked_steps(steps)) for objective, steps in pairs]

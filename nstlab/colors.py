@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 
 from nstlab.images import resize
+from nstlab.numerics.arguments import check_choices
 from nstlab.numerics.color_curvature import color_scale, recolored
+from nstlab.numerics.modes import without_modes
 
 LUMA = (0.299, 0.587, 0.114)  # of red, green and blue: the Y of YIQ, ITU-R BT.601
 Color = Literal["style", "content", "match"]
@@ -28,7 +30,7 @@ def luminance(image: Tensor) -> Tensor:
     >>> luminance(torch.tensor([1.0, 0.0, 0.0]).view(1, 3, 1, 1)).flatten()
     tensor([0.2990])
     """
-    return (image * torch.tensor(LUMA).to(image).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    return (image * image.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
 
 
 def with_luminance(image: Tensor, Y: Tensor) -> Tensor:
@@ -71,13 +73,14 @@ def color_statistics(image: Tensor, mask: Tensor | None = None) -> tuple[Tensor,
     ([1.0, 1.0, 1.0], 0.0)
     """
     x = image[0].flatten(1).cpu().double()
-    share = torch.ones(x.shape[1]).double() if mask is None else mask.flatten().cpu().double()
+    share = x.new_ones(x.shape[1]) if mask is None else mask.flatten().cpu().double()
     share = share / share.sum()
     mean = x @ share
     centered = x - mean[:, None]
     return mean, centered * share @ centered.T
 
 
+@without_modes()
 def match_colors(
     image: Tensor, target: Tensor, mask: Tensor | None = None, target_mask: Tensor | None = None
 ) -> Tensor:
@@ -98,7 +101,7 @@ def match_colors(
     True
     """
     (mean, K), (target_mean, L) = color_statistics(image, mask), color_statistics(target, target_mask)
-    tiny = UNSEEN**2 * torch.eye(3).to(K)  # one color has no covariance
+    tiny = UNSEEN**2 * torch.eye(3, dtype=K.dtype, device=K.device)  # one color has no covariance
     C = bounded(color_scale(L + tiny, K + tiny)).to(image)
     m, target_m = (vector.to(image).view(1, 3, 1, 1) for vector in (mean, target_mean))
     return (recolored(C, image - m) + target_m).clamp(0, 1)
@@ -117,10 +120,9 @@ def bounded(C: Tensor) -> Tensor:
 
 def colored(content: Tensor, styles: list[Tensor], color: Color) -> tuple[Tensor, list[Tensor]]:
     """The content image and the style images as the network sees them. Raises ValueError for an unknown `color`."""
-    if color == "style":
-        return content, styles
+    check_choices(color=(color, COLORS))
     if color == "match":
         return content, [match_colors(S, content) for S in styles]
     if color == "content":
         return match_luminance(content, content), [match_luminance(S, content) for S in styles]
-    raise ValueError(f"color={color!r} is not known; choose 'style', 'content' or 'match'.")
+    return content, styles

@@ -17,6 +17,7 @@ from nstlab.files.atomic import replacing
 from nstlab.files.decoding import ImageError, refusal
 from nstlab.files.pixels import described, eight_bit_picture, interpolated, to_tensor
 from nstlab.files.sample_images import Sample, samples
+from nstlab.numerics import forks  # noqa: F401, for every process that computes
 
 __all__ = [
     "ImageError", "ImageSource", "Sample", "load_alpha", "load_image", "resize", "samples", "save_image", "to_pil",

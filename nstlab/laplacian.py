@@ -7,15 +7,17 @@ Matting Laplacian of Levin, Lischinski, Weiss, "A Closed-Form Solution to Natura
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
+from nstlab.files.pixels import described
+from nstlab.numerics.arguments import naming, number, whole
 from nstlab.numerics.conjugate_gradients import ConjugateGradients, Iterate
 from nstlab.numerics.lanczos import largest_eigenvalue
+from nstlab.numerics.modes import entrance
 from nstlab.numerics.products import Energy, Product
 from nstlab.numerics.stencil import levin_stencil, sparse_matrix
 
@@ -42,17 +44,14 @@ class MattingLaplacian:
     True
     """
 
+    @entrance("MattingLaplacian")
     def __init__(self, image: Tensor, epsilon: float = 1e-7, dtype: torch.dtype = torch.float32):
         check_content(image)
-        if not 0 < epsilon < math.inf:
-            raise ValueError(f"MattingLaplacian: epsilon={epsilon!r} must be a finite number above 0; 1e-7 is usual.")
         if dtype not in (torch.float32, torch.float64):
-            raise ValueError(
-                f"MattingLaplacian: dtype={dtype} is not supported; choose torch.float32 or torch.float64."
-            )
-        self.image, self.epsilon = image.detach(), epsilon
+            raise ValueError(f"dtype={dtype!r} is not supported; choose torch.float32 or torch.float64.")
+        self.image, self.epsilon = image.detach(), number("epsilon", epsilon, above=True)
         builder = "cpu" if image.device.type == "mps" else image.device  # MPS has no float64
-        self.planes = levin_stencil(self.image.to(builder), epsilon).to(dtype).to(image.device)
+        self.planes = levin_stencil(self.image.to(builder), self.epsilon).to(dtype).to(image.device)
         self.largest: float | None = None
 
     def __repr__(self) -> str:
@@ -132,7 +131,7 @@ class MattingLaplacian:
         >>> bool(M.energy(M.solve(noisy, weight=100.0)) < 1e-2 * M.energy(noisy))
         True
         """
-        y, reached = x.detach(), 0.0
+        y, reached = x, 0.0
         for iterate in self.solve_steps(x, weight, residual, max_iterations):
             y, reached = iterate.image, iterate.residual
         if not reached <= residual:
@@ -142,7 +141,7 @@ class MattingLaplacian:
                 RuntimeWarning,
                 stacklevel=2,
             )
-        return y
+        return y.detach()
 
     def solve_steps(
         self,
@@ -158,10 +157,9 @@ class MattingLaplacian:
         arguments are `solve`'s; it ends without a warning after max_iterations. It may be interrupted and continued.
         """
         self.check(x, "M.solve(x, weight)")
-        if not 0 <= weight < math.inf:
-            raise ValueError(f"M.solve: weight={weight!r} must be a finite number from 0 up.")
-        if not (residual > 0 and max_iterations > 0):
-            raise ValueError(f"M.solve: residual={residual!r} and max_iterations={max_iterations!r} must be above 0.")
+        with naming("M.solve"):
+            weight, residual = number("weight", weight), number("residual", residual, above=True)
+            max_iterations = whole("max_iterations", max_iterations, least=1)
         if not torch.isfinite(x).all():
             raise ValueError("M.solve: x holds NaN or Inf; replace them first, for example with torch.nan_to_num.")
         x, start = x.detach(), x.detach() if start is None else start.detach()
@@ -170,9 +168,9 @@ class MattingLaplacian:
     def check(self, x: Tensor, operation: str) -> None:
         """Raise ValueError unless x is (1, C, H, W) for this M's H and W, and of M's type and on its device."""
         H, W = self.planes.shape[1:]
-        if x.ndim != 4 or x.shape[0] != 1 or x.shape[2:] != (H, W):
+        if not isinstance(x, Tensor) or x.ndim != 4 or x.shape[0] != 1 or x.shape[2:] != (H, W):
             raise ValueError(
-                f"{operation}: x is of shape {tuple(x.shape)}, but M is of an image with {H} rows and {W} columns, "
+                f"{operation}: x is {described(x)}, but M is of an image with {H} rows and {W} columns, "
                 f"so x must be (1, C, {H}, {W}). Resize both images to one size: load_image(..., size=...)."
             )
         if x.dtype != self.planes.dtype or x.device != self.planes.device:
@@ -184,8 +182,8 @@ class MattingLaplacian:
 
 def check_content(image: Tensor) -> None:
     """Raise ValueError for an image that has no Matting Laplacian."""
-    got = f"MattingLaplacian: the image is of shape {tuple(image.shape)} and {image.dtype}"
-    if image.ndim != 4 or image.shape[:2] != (1, 3) or not image.is_floating_point():
+    got = f"the image is {described(image)}"
+    if not isinstance(image, Tensor) or image.shape[:2] != (1, 3) or image.ndim != 4 or not image.is_floating_point():
         raise ValueError(f"{got}; it must be (1, 3, H, W), RGB as float in [0, 1]. load_image makes one.")
     if min(image.shape[2:]) < 3:
         raise ValueError(f"{got}; it must be at least 3 x 3, the size of a window. Take a larger image.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,9 +11,15 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
+from nstlab.files.architecture import stride
 from nstlab.images import without_color
+from nstlab.numerics.arguments import LARGEST, check_callback, check_choices, check_type, number, whole
+from nstlab.numerics.modes import entrance, without_modes
 from nstlab.terms import Loss
-from nstlab.vgg import VGG
+from nstlab.vgg import STYLE_LAYERS, VGG
+
+GRID = stride(STYLE_LAYERS[-1])  # pixels: tiles begin and end at multiples of it
+PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 
 
 @dataclass(frozen=True)
@@ -39,7 +46,8 @@ class Objective:
     gray: only gray images are searched, so that the gradient is the same for every color, their mean.
     tile, precision: how `at` computes, see `nstlab.engine`; the result does not depend on them except for rounding.
 
-    Raises ValueError if terms and weights have different names, or if the network is missing.
+    Raises ValueError and TypeError if terms and weights have different names, if the network is missing, and for any
+    other argument that is not as described.
 
     >>> def distance(image, F):
     ...     return (image - 0.5).square().sum()
@@ -48,6 +56,7 @@ class Objective:
     ({'distance': tensor(0.7500)}, tensor(1.5000))
     """
 
+    @entrance("Objective")
     def __init__(
         self,
         terms: Mapping[str, Loss],
@@ -60,16 +69,22 @@ class Objective:
         tile: int | str | None = None,
         precision: str = "float32",
     ):
+        check_type("terms", terms, Mapping, "Give a dict of terms by name.")
+        check_type("weights", weights, Mapping, "Give a dict of numbers by name.")
+        check_type("vgg", vgg, (VGG, type(None)), "Give a VGG, for example VGG('vgg19').")
         if not terms or set(terms) != set(weights):
-            raise ValueError(f"Objective needs one weight for each term: terms={list(terms)}, weights={list(weights)}.")
-        self.terms, self.weights, self.size = dict(terms), dict(weights), size
+            raise ValueError(f"it needs one weight for each term: terms={list(terms)}, weights={list(weights)}.")
+        for name, term in terms.items():
+            check_callback(f"terms[{name!r}]", term)
+        self.terms, self.weights, self.size = dict(terms), checked_weights(weights), checked_size(size)
         self.vgg, self.images, self.details, self.gray = vgg, dict(images or {}), details, gray
-        self.tile, self.precision = tile, precision
+        self.tile, self.precision = checked_evaluation(tile, precision)
         self.layers = {layer for term in terms.values() for layer in layers_of(term)}
         if self.layers and vgg is None:
-            raise ValueError(f"Objective: the terms name the layers {', '.join(sorted(self.layers))}; give vgg=VGG().")
+            raise ValueError(f"the terms name the layers {', '.join(sorted(self.layers))}; give vgg=VGG().")
         self.device = next((x.device for x in self.images.values()), torch.device("cpu"))
 
+    @without_modes()
     def __call__(self, image: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         """The unweighted losses by name and their weighted total, for an image (1, 3, H, W)."""
         F = self.vgg(image, self.layers) if self.vgg and self.layers else {}
@@ -89,17 +104,23 @@ class Objective:
         fast = engine()
         return self.point(image, fast.evaluate if fast else by_autograd)
 
+    @without_modes()
     @torch.enable_grad()
     def point(self, image: Tensor, evaluate: Evaluate) -> Point:
-        """What one of the two ways of evaluating gives, as numbers; one wait for the device."""
-        if torch.is_inference_mode_enabled():
-            raise ValueError("Objective.at: there are no derivatives in torch.inference_mode; leave it for the run.")
-        losses, total, gradient = evaluate(self, image.detach())
-        numbers = torch.stack([total, *losses.values()]).detach().tolist()
+        """What one of the two ways of evaluating gives, as numbers; one wait for the device.
+
+        Raises OverflowError for a gradient so large that no optimizer could square it.
+        """
+        image = image.clone() if image.is_inference() else image.detach()
+        losses, total, gradient = evaluate(self, image)
+        square, found, *each = torch.stack([gradient.square().sum(), total, *losses.values()]).detach().tolist()
+        if math.isfinite(found) and math.isinf(square):
+            raise OverflowError(
+                f"Objective: the gradient is too large for {gradient.dtype}, with weights={self.weights} and the total "
+                f"{found:.3g}. Lower the weights: only their ratios count."
+            )
         gradient = without_color(gradient) if self.gray else gradient
-        return Point(
-            image.detach(), dict(zip(losses, numbers[1:], strict=True)), dict(self.weights), numbers[0], gradient
-        )
+        return Point(image.detach(), dict(zip(losses, each, strict=True)), dict(self.weights), found, gradient)
 
 
 Evaluate = Callable[[Objective, Tensor], tuple[dict[str, Tensor], Tensor, Tensor]]  # losses, total, gradient
@@ -111,6 +132,33 @@ def by_autograd(objective: Objective, image: Tensor) -> tuple[dict[str, Tensor],
     losses, total = objective(x)
     (gradient,) = torch.autograd.grad(total, x)
     return losses, total, gradient
+
+
+def checked_weights(weights: Mapping[str, float]) -> dict[str, float]:
+    """The weights as floats. Raises ValueError, by name, for one that is not a number within -LARGEST and LARGEST."""
+    return {name: number(f"weights[{name!r}]", weight, -LARGEST) for name, weight in weights.items()}
+
+
+def checked_size(size: tuple[int, int]) -> tuple[int, int]:
+    """(H, W) as ints. Raises ValueError unless these are two whole numbers from 1 up."""
+    if not (isinstance(size, (tuple, list, torch.Size)) and len(size) == 2):
+        raise ValueError(f"size={size!r} must be (height, width) in pixels.")
+    return whole("size", size[0], least=1), whole("size", size[1], least=1)
+
+
+def checked_evaluation(tile: int | str | None, precision: str) -> tuple[int | str | None, str]:
+    """A tile and a precision that the engine knows. Raises ValueError for others.
+
+    >>> checked_evaluation("auto", "float32")
+    ('auto', 'float32')
+    """
+    check_choices(precision=(precision, PRECISIONS))
+    if tile is None or (isinstance(tile, str) and tile == "auto"):
+        return tile, precision
+    side = 0 if isinstance(tile, str) else whole("tile", tile)
+    if side == 0 or side % GRID:
+        raise ValueError(f"tile={tile!r} must be a multiple of {GRID} pixels, None or 'auto'.")
+    return side, precision
 
 
 def layers_of(term: Loss) -> tuple[str, ...]:

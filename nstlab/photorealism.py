@@ -9,10 +9,12 @@ from typing import Literal
 from torch import Tensor
 
 from nstlab.coarse_to_fine import optimize
-from nstlab.images import ImageSource, load_image
+from nstlab.images import ImageSource, load_image, resize
 from nstlab.laplacian import MattingLaplacian
+from nstlab.numerics.arguments import check_callback, check_choices, naming, number, whole
 from nstlab.numerics.conjugate_gradients import Iterate
-from nstlab.numerics.devices import checked_device, default_device
+from nstlab.numerics.devices import chosen_device
+from nstlab.numerics.modes import entrance
 from nstlab.objective import Objective, Point
 from nstlab.optimizers import Descent, Optimizer
 from nstlab.runs import Result, Run, Step
@@ -24,9 +26,11 @@ Method = Literal["solve", "lbfgs", "descent"]
 STEPS: dict[Method, int] = {"solve": 500, "lbfgs": 100, "descent": 200}  # at most
 WEIGHT = 1e3  # lambda, of equation 5 as printed, and of its mean over pixels in equation 6
 ROUNDING = 1e-5  # relative: the total of a solve may rise by this much before it counts as rising
+NEAR = 2  # pixels: by so much the sides of pastiche and content may differ
 SAFETY = 0.9  # share of the largest stable step that descent takes: the eigenvalue is known to 1 %
 
 
+@entrance("photorealize")
 def photorealize_run(
     pastiche: ImageSource,
     content: ImageSource,
@@ -42,30 +46,30 @@ def photorealize_run(
     device: str | None = None,
 ) -> Run:
     """`photorealize` as a stream of steps, to watch, pause and continue; it takes the same arguments."""
-    if method not in STEPS:
-        raise ValueError(f"method={method!r} is not known; choose one of {', '.join(STEPS)}.")
+    check_choices(method=(method, STEPS))
     check_weights(weight=weight, content_weight=content_weight, style_weight=style_weight)
-    if step is not None and (method != "descent" or not 0 < step < math.inf):
-        raise ValueError(f"step={step!r} must be a finite number above 0, and is for method='descent' only.")
+    if step is not None and method != "descent":
+        raise ValueError(f"step={step!r} is for method='descent' only; method={method!r} does not use it.")
+    rate = None if step is None else number("step", step, above=True)
     if style is not None and method != "lbfgs":
         raise ValueError(f"style is for method='lbfgs' only, with equation 6; method={method!r} does not use it.")
-    place = checked_device(device) if device else default_device()
-    x, I = load_image(pastiche).to(place), load_image(content).to(place)
-    if x.shape != I.shape:
-        raise ValueError(
-            f"photorealize needs two images of one size: the pastiche has {x.shape[3]} x {x.shape[2]} pixels, the "
-            f"content image {I.shape[3]} x {I.shape[2]}. Make the larger one smaller with load_image(..., size=...)."
-        )
-    n = STEPS[method] if steps is None else steps
+    n = STEPS[method] if steps is None else whole("steps", steps)
+    place = chosen_device(device)
+    with naming("content"):
+        I = load_image(content).to(place)
+    with naming("pastiche"):
+        x = of_size(load_image(pastiche), (I.shape[2], I.shape[3])).to(place)
     if style is not None:
-        S, network = load_image(style, max(I.shape[2:])).to(place), network_on(place, vgg)
+        network = network_on(place, vgg)
+        with naming("style"):
+            S = load_image(style, max(I.shape[2:])).to(place)
         equation_6 = style_transfer_objective(
             network, I, S, content_weight, style_weight, photorealism_weight=weight, tile="auto", precision="auto"
         )
         return optimize(equation_6, x, n)
     M = MattingLaplacian(I)
     if method == "descent":
-        return descent_run(M, x, weight, n, step)
+        return descent_run(M, x, weight, n, rate)
     objective = Objective(
         {
             "photorealism": PhotorealismTerm(M),
@@ -78,6 +82,21 @@ def photorealize_run(
     if method == "lbfgs":
         return optimize(objective, x, n)
     return Run(Solve(objective, x, M, n), n, [objective])
+
+
+def of_size(pastiche: Tensor, size: tuple[int, int]) -> Tensor:
+    """The pastiche, (1, 3, H, W), at the content's size: resized if rounding explains a difference, else ValueError.
+
+    >>> of_size(load_image("horses", size=64), (43, 65)).shape
+    torch.Size([1, 3, 43, 65])
+    """
+    (h, w), (H, W) = pastiche.shape[2:], size
+    if max(abs(h - H), abs(w - W)) > NEAR:
+        raise ValueError(
+            f"it has {w} x {h} pixels, the content image {W} x {H}, but both need one size. Bring the content to "
+            f"the pastiche's with resize(load_image(content), ({h}, {w}))."
+        )
+    return pastiche if (h, w) == (H, W) else resize(pastiche, size)
 
 
 class Solve(Optimizer):
@@ -146,7 +165,8 @@ def photorealize(
 
         L_m = sum_c x_c^T M x_c
 
-    pastiche, content: whatever `load_image` takes, at the same size. watch: is called with every `Step`.
+    pastiche, content: whatever `load_image` takes, at the same size; if the sides differ by at most 2 pixels, the
+    pastiche is brought to the content's size. watch: is called with every `Step`.
 
     method: "solve" (default): the exact minimizer of |y - x|^2 + lambda L_m(y), one linear system; "lbfgs": the same
     sum step by step, or with a `style` image all of equation 6, started from the pastiche; "descent": gradient descent
@@ -156,13 +176,14 @@ def photorealize(
     steps: how many at most. step: of "descent", by default just below 1 / (lambda x largest eigenvalue of M), above
     which it explodes. vgg, device: as in `stylize`.
 
-    Raises ImageError and ValueError before the run begins, DivergenceError in it.
+    Raises ImageError, ValueError and TypeError before the run begins, DivergenceError in it.
 
     >>> content = load_image("waterfront_day", size=64)
     >>> result = photorealize(content.flip(3), content)
     >>> result.history[-1].losses["photorealism"] < result.history[0].losses["photorealism"] / 100
     True
     """
+    check_callback("photorealize: watch", watch)
     run = photorealize_run(
         pastiche,
         content,

@@ -168,7 +168,7 @@ def region_style_term(
         shared = {layer: share * weight for layer, weight in w_l.items()}
         G_pr, A_r = ({layer: G[layer][r : r + 1] for layer in w_l} for G in (G_p, A))
         by_region.append(shared if exact else relative_weights(P, G_pr, A_r, shared)[1])
-    w = {layer: torch.stack([torch.as_tensor(w_r[layer]).to(A[layer]) for w_r in by_region]) for layer in w_l}
+    w = {layer: torch.stack([A[layer].new_zeros(()) + w_r[layer] for w_r in by_region]) for layer in w_l}
     grids = {layer: (size[0] // stride(layer), size[1] // stride(layer)) for layer in w_l}
     masks = {layer: on_grid(regions.content, grid).to(P.device) for layer, grid in grids.items()}
     return RegionStyleTerm(A, w, masks)

@@ -11,8 +11,10 @@ from typing import Any
 from torch import Tensor
 
 from nstlab.files.checkpoints import Checkpoint
+from nstlab.numerics.arguments import naming, whole
 from nstlab.numerics.end_of_python import finished_before_exit
-from nstlab.objective import Objective, Point
+from nstlab.numerics.modes import without_modes
+from nstlab.objective import Objective, Point, checked_weights
 from nstlab.optimizers import Pair
 
 GROWTH = 100.0  # times its first values that the total may reach before a run counts as diverged
@@ -96,6 +98,7 @@ class Run(Iterator[Step]):
         self.checkpoint: Checkpoint | None = None
 
     @finished_before_exit
+    @without_modes()
     def __next__(self) -> Step:
         if self.closed or len(self.history) > self.steps:
             raise StopIteration
@@ -135,15 +138,14 @@ class Run(Iterator[Step]):
             self.history,
         )
 
+    @naming("weigh")
     def weigh(self, **weights: float) -> None:
         """Change weights by name, here and at later sizes, from the next step on. Raises ValueError for others."""
         for objective in self.objectives:
             unknown = set(weights) - set(objective.weights)
             if unknown:
-                raise ValueError(
-                    f"weigh: there is no {', '.join(unknown)}; the terms are {', '.join(objective.weights)}."
-                )
-            objective.weights.update(weights)
+                raise ValueError(f"there is no {', '.join(unknown)}; the terms are {', '.join(objective.weights)}.")
+            objective.weights.update(checked_weights(weights))
 
     def finish(self, watch: Callable[[Step], object] | None = None) -> Result:
         """Take all remaining steps, call `watch` with each, and give the result, also if Ctrl-C ends it early.
@@ -195,6 +197,4 @@ def checked_steps(steps: int) -> int:
     >>> checked_steps(0)
     0
     """
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
-        raise ValueError(f"steps={steps!r} must be a whole number from 0 up.")
-    return steps
+    return whole("steps", steps)

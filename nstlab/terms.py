@@ -6,7 +6,6 @@ names, {layer: (1, N_l, h, w)}.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from nstlab.laplacian import MattingLaplacian
 from nstlab.losses import content_loss, layer_style_loss, mean_gram_matrix
+from nstlab.numerics.arguments import number
 
 BOUND = 1e-3  # no style layer's unit is smaller than this share of its loss without any response
 Loss = Callable[[Tensor, dict[str, Tensor]], Tensor]
@@ -137,10 +137,9 @@ def relative_weights(
 
 
 def check_weights(**weights: float) -> None:
-    """Raise ValueError, by name, for a weight that is not a finite number from 0 up.
+    """Raise ValueError, by name, for a weight that is not a number from 0 to LARGEST.
 
     >>> check_weights(style_weight=1.0)
     """
     for argument, weight in weights.items():
-        if not 0 <= weight < math.inf:
-            raise ValueError(f"{argument}={weight!r} must be a finite number from 0 up.")
+        number(argument, weight)

@@ -7,23 +7,25 @@ import os
 from collections.abc import Callable, Sequence
 from typing import cast
 
-from nstlab.coarse_to_fine import Start, optimize, pyramid, shrunk
+from nstlab.coarse_to_fine import optimize, pyramid, shrunk
 from nstlab.colors import Color, colored, with_luminance
-from nstlab.files.architecture import stride
 from nstlab.files.checkpoints import Checkpoint, fingerprint
-from nstlab.images import ImageSource, load_image
-from nstlab.numerics.devices import checked_device, default_device
+from nstlab.images import MIN_SIDE, ImageSource, load_image
+from nstlab.numerics.arguments import SEEDS, check_callback, naming, whole
+from nstlab.numerics.devices import chosen_device
+from nstlab.numerics.modes import entrance
 from nstlab.objective import Objective, engine
 from nstlab.regions import Regions
 from nstlab.runs import STATE_TYPES, Result, Run, Step
-from nstlab.terms import check_weights
-from nstlab.transfer_objective import CONTENT_WEIGHT, network_on, scaled, style_transfer_objective
+from nstlab.starts import Start, loaded_start
+from nstlab.transfer_objective import CONTENT_WEIGHT, check_regions, network_on, scaled, style_transfer_objective
 from nstlab.vgg import CONTENT_LAYER, STYLE_LAYERS, VGG
 
 SMALL_CONTENT_LAYER = "conv3_1"  # where small sizes compare content: nearer to the pixels, so a step changes more
 SMALL_CONTENT_FACTOR = 4.0  # how much more content counts at small sizes: the style is restored quickly at full size
 
 
+@entrance("stylize")
 def stylize_run(
     content: ImageSource,
     style: ImageSource | Sequence[ImageSource],
@@ -51,23 +53,19 @@ def stylize_run(
     resume: bool = False,
 ) -> Run:
     """`stylize` as a stream of steps, to watch, pause and continue; it takes the same arguments."""
+    size, steps, seed = whole("size", size, MIN_SIDE), whole("steps", steps), whole("seed", seed, *SEEDS)
+    start = loaded_start(start)
     asked = {name: value for name, value in locals().items() if name not in ("checkpoint", "resume")}
     if resume and checkpoint is None:
         raise ValueError("resume needs a checkpoint: name the file that has the run.")
-    check_weights(
-        content_weight=content_weight,
-        style_weight=style_weight,
-        photorealism_weight=photorealism_weight,
-        total_variation_weight=total_variation_weight,
-    )
-    place = checked_device(device) if device else default_device()
+    place = chosen_device(device)
     network = network_on(place, vgg)
-    P = load_image(content, size).to(place)
+    with naming("content"):
+        P = load_image(content, size).to(place)
     several = list(style) if isinstance(style, (list, tuple)) else [cast(ImageSource, style)]
-    styles = [scaled(load_image(source, size), style_scale).to(place) for source in several]
-    if regions is not None:
-        for S in styles:
-            regions.check_images(P, S, stride(STYLE_LAYERS[-1]))
+    with naming("style"):
+        styles = [scaled(load_image(source, size), style_scale).to(place) for source in several]
+    check_regions(regions, P, styles)
     P_seen, styles_seen = colored(P, styles, color)
     levels = pyramid(max(P.shape[2:]), steps, coarse_to_fine)
     fast, kept = engine(), None
@@ -154,7 +152,7 @@ def stylize(
         images first get the mean and the covariance of the content's colors.
     exact: take the weights as alpha, beta and lambda of the equations as printed, at every size.
     vgg: a `VGG`, by default VGG-19 with average pooling. optimizer: "lbfgs" or "adam".
-    start: "noise", "content", "style" or an image; seed: of the noise.
+    start: "noise", "content", "style", or a picture that is resized to the content's size; seed: of the noise.
     device: by default NSTLAB_DEVICE, else cuda, mps, cpu.
     tile: longest side in pixels, a multiple of 16, of the parts that are evaluated one by one: the same losses and
         gradient in less memory and more time; None: all at once; "auto": the largest that fits into free memory.
@@ -166,12 +164,13 @@ def stylize(
 
     If content and style are all gray, so is the pastiche.
 
-    Raises ImageError and ValueError before the run begins, DivergenceError during it.
+    Raises ImageError, ValueError and TypeError before the run begins, DivergenceError during it.
 
     >>> result = stylize("chenonceau_river", "starry_night", size=64, steps=1)
     >>> result.image.shape, len(result.history)
     (torch.Size([1, 3, 48, 64]), 2)
     """
+    check_callback("stylize: watch", watch)
     run = stylize_run(
         content,
         style,

@@ -10,6 +10,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import cast
 
 import safetensors.torch
 import torch
@@ -18,8 +19,11 @@ from torch import Tensor, nn
 
 from nstlab.files.architecture import layer_names, starts_a_block, stride
 from nstlab.files.filter_files import BUNDLED, DATA, Filters, load_filters
+from nstlab.files.pixels import described
 from nstlab.files.weight_files import kept_tensors
 from nstlab.images import load_image, samples
+from nstlab.numerics.arguments import SEEDS, check_choices, check_type, whole
+from nstlab.numerics.modes import entrance, without_modes
 
 CONTENT_LAYER = "conv4_2"  # of [1]
 STYLE_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")  # of [1]
@@ -50,6 +54,7 @@ class VGG(nn.Module):
     mean: Tensor
     std: Tensor
 
+    @entrance("VGG")
     def __init__(
         self,
         network: str = "vgg19",
@@ -60,21 +65,19 @@ class VGG(nn.Module):
         seed: int = 0,
     ):
         super().__init__()
-        for argument, value, known in (("pooling", pooling, POOLINGS), ("padding", padding, PADDINGS)):
-            if value not in known:
-                raise ValueError(f"{argument}={value!r} is not known; choose one of {', '.join(known)}.")
+        check_choices(network=(network, NETWORKS), pooling=(pooling, POOLINGS), padding=(padding, PADDINGS))
+        check_type("weights", weights, (str, os.PathLike, type(None)), "Give a name or a path, see `load_filters`.")
         self.layers = layer_names(network)
         self.network, self.pooling, self.padding = network, pooling, padding
-        filters = load_filters(network, weights, seed)
-        self.register_buffer("mean", torch.tensor(filters.mean).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(filters.std).view(1, 3, 1, 1))
+        filters = load_filters(network, weights, whole("seed", seed, *SEEDS))
+        for buffer, values in (("mean", filters.mean), ("std", filters.std)):
+            self.register_buffer(buffer, torch.tensor(values, dtype=torch.float32, device="cpu").view(1, 3, 1, 1))
         for name in self.layers:
             weight, bias = filters.tensors[f"{name}.weight"], filters.tensors[f"{name}.bias"]
             convolution = nn.Conv2d(weight.shape[1], weight.shape[0], 3, device="meta")  # draws no random numbers
             convolution.weight, convolution.bias = nn.Parameter(weight), nn.Parameter(bias)
             self.add_module(name, convolution)
-        self.requires_grad_(False)
-        self.to(memory_format=torch.channels_last)  # 10 to 15 % faster than the default layout
+        self.requires_grad_(False).to(memory_format=torch.channels_last)  # 10 to 15 % faster than the default layout
         if normalized:
             self.scale(known_mean_responses(self, filters, bundled=weights is None))
 
@@ -99,12 +102,10 @@ class VGG(nn.Module):
     def down_to(self, wanted: Iterable[str]) -> list[str]:
         """The layers that must be computed to reach those wanted. Raises ValueError for an unknown one."""
         wanted = set(wanted)
-        unknown = wanted - set(self.layers)
+        unknown = ", ".join(str(layer) for layer in wanted if layer not in self.layers)
         if unknown or not wanted:
-            raise ValueError(
-                f"{self.network} has no layer {', '.join(sorted(unknown)) or '(none was named)'}; "
-                f"it has {', '.join(self.layers)}."
-            )
+            known = ", ".join(self.layers)
+            raise ValueError(f"{self.network} has no layer {unknown or '(none was named)'}; it has {known}.")
         return self.layers[: 1 + max(map(self.layers.index, wanted))]
 
     def prepared(self, image: Tensor, wanted: Iterable[str]) -> Tensor:
@@ -116,18 +117,16 @@ class VGG(nn.Module):
     def check_image(self, image: Tensor, deepest: str) -> None:
         """Raise ValueError unless the image is (B, 3, H, W) of floats, with a place left at the deepest layer."""
         smallest = max(2, stride(deepest))
-        shaped = image.ndim == 4 and image.shape[1] == 3 and min(image.shape[2:]) >= smallest
-        if not (shaped and image.is_floating_point()):
+        shaped = isinstance(image, Tensor) and image.ndim == 4 and image.shape[1] == 3
+        if not (shaped and image.is_floating_point() and min(image.shape[2:]) >= smallest):
             raise ValueError(
                 f"{self.network} takes images (B, 3, H, W) of at least {smallest}x{smallest} pixels, floats in [0, 1], "
-                f"to respond at {deepest}; it was given {tuple(image.shape)}, {image.dtype}. `load_image` makes one."
+                f"to respond at {deepest}; it was given {described(image)}. `load_image` makes one."
             )
 
     def convolution(self, name: str) -> nn.Conv2d:
         """The frozen convolution of this name, a submodule."""
-        module = self.get_submodule(name)
-        assert isinstance(module, nn.Conv2d)
-        return module
+        return cast(nn.Conv2d, self.get_submodule(name))
 
     @torch.no_grad()
     def scale(self, responses: dict[str, Tensor]) -> None:
@@ -137,7 +136,7 @@ class VGG(nn.Module):
 
         The ReLU and both poolings are positively homogeneous, so F_l becomes F_l / s_l and nothing else changes.
         """
-        before = torch.ones(3)
+        before = torch.ones_like(self.mean).flatten()
         for name in self.layers:
             convolution, s = self.convolution(name), responses[name]
             convolution.weight.mul_(before.view(1, -1, 1, 1) / s.view(-1, 1, 1, 1))
@@ -157,6 +156,7 @@ def with_border(x: Tensor, padding: str) -> Tensor:
     return nnf.pad(x, (1, 1, 1, 1), PADDINGS[padding])
 
 
+@without_modes()
 @torch.no_grad()
 def mean_responses(vgg: VGG, images: Sequence[Tensor]) -> dict[str, Tensor]:
     """Every filter's mean response over images and places, {layer: (N,)}.
@@ -166,7 +166,7 @@ def mean_responses(vgg: VGG, images: Sequence[Tensor]) -> dict[str, Tensor]:
     >>> mean_responses(VGG(), [torch.rand(1, 3, 32, 32)])["conv1_1"].shape
     torch.Size([64])
     """
-    total = {name: torch.zeros(1) for name in vgg.layers}
+    total = {name: vgg.mean.new_zeros(1) for name in vgg.layers}
     places = dict.fromkeys(vgg.layers, 0)
     for image in images:
         for name, F in vgg(image, vgg.layers).items():
@@ -194,4 +194,4 @@ def known_mean_responses(vgg: VGG, filters: Filters, bundled: bool) -> dict[str,
         digest = hashlib.sha256(b"".join(t.numpy().tobytes() for t in filters.tensors.values())).hexdigest()[:16]
         kept = Path(torch.hub.get_dir()) / "nstlab" / f"mean_responses_{digest}_{variant}.safetensors"
         found = kept_tensors(kept, lambda: mean_responses(vgg, photographs()))
-    return {name: torch.where(s > 0, s, torch.ones(())) for name, s in found.items()}
+    return {name: torch.where(s > 0, s, 1) for name, s in found.items()}

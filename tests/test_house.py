@@ -14,7 +14,7 @@ import nstlab
 ROOT = Path(nstlab.__file__).parent
 STORY = [
     "images", "vgg", "textbook", "losses", "laplacian", "colors", "terms", "objective", "optimizers", "runs",
-    "coarse_to_fine", "regions", "transfer_objective", "transfer", "photorealism",
+    "starts", "coarse_to_fine", "regions", "transfer_targets", "transfer_objective", "transfer", "photorealism",
 ]  # fmt: skip
 BELOW = {"files", "numerics"}  # what the story stands on
 LEAVES = {"notebook", "course"}  # what only looks on

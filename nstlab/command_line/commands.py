@@ -8,7 +8,6 @@ from typing import cast
 
 from torch import Tensor
 
-from nstlab.coarse_to_fine import NAMED_STARTS
 from nstlab.command_line.interruptions import say
 from nstlab.control.photographs import Photograph, photograph
 from nstlab.control.textures import texture_run
@@ -17,6 +16,7 @@ from nstlab.objective import Objective, engine
 from nstlab.photorealism import photorealize_run
 from nstlab.regions import Regions, load_regions
 from nstlab.runs import Run
+from nstlab.starts import NAMED_STARTS
 from nstlab.terms import ContentTerm, StyleTerm
 from nstlab.transfer import stylize_run
 from nstlab.transfer_objective import style_transfer_objective

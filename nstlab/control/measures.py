@@ -18,15 +18,16 @@ import torch.nn.functional as nnf
 from torch import Tensor
 
 from nstlab.colors import color_statistics, luminance
-from nstlab.files.architecture import stride
 from nstlab.images import ImageSource, load_image
 from nstlab.laplacian import MattingLaplacian
 from nstlab.losses import region_gram_matrices
+from nstlab.numerics.arguments import naming
 from nstlab.numerics.devices import default_device
+from nstlab.numerics.modes import entrance
 from nstlab.regions import Regions, on_grid, region_style_losses
 from nstlab.runs import Result
 from nstlab.terms import BOUND
-from nstlab.transfer_objective import network_on
+from nstlab.transfer_objective import check_regions, network_on
 from nstlab.vgg import STYLE_LAYERS, VGG
 
 WINDOW, SIGMA = 11, 1.5  # pixels: side and standard deviation of the Gaussian window of [3]
@@ -59,6 +60,7 @@ class Measures:
         return "\n".join(f"{name:<{left}}  {number:>{right}}" for name, number in numbers.items())
 
 
+@entrance("measure")
 def measure(
     result: ImageSource | Result,
     content: ImageSource,
@@ -93,16 +95,20 @@ def measure(
     >>> round(found.energy_per_pixel, 4), round(found.ssim, 4), round(found.gram_distance["conv3_1"], 4)
     (0.0, 1.0, 1.0)
     """
-    x = load_image(result.image if isinstance(result, Result) else result)
-    I = load_image(content)
+    with naming("result"):
+        x = load_image(result.image if isinstance(result, Result) else result)
+    with naming("content"):
+        I = load_image(content)
     check_sizes(x, I)
     several = list(style) if isinstance(style, (list, tuple)) else [cast(ImageSource, style)]
-    styles = [load_image(source, max(I.shape[2:])) for source in several]
+    with naming("style"):
+        styles = [load_image(source, max(I.shape[2:])) for source in several]
     check_regions(regions, I, styles)
-    names, shares = (regions.names, regions.shares) if regions else (("all",), torch.ones(1))
-    masks = regions.content if regions else torch.ones(1, 1, *I.shape[2:])
+    check_styles(regions, styles)
+    names, shares = (regions.names, regions.shares) if regions else (("all",), I.new_ones(1))
+    masks = regions.content if regions else I.new_ones(1, 1, *I.shape[2:])
     style_masks = regions.style if regions else None
-    style_parts = [(S, torch.ones(1, 1, *S.shape[2:]) if style_masks is None else style_masks) for S in styles]
+    style_parts = [(S, S.new_ones(1, 1, *S.shape[2:]) if style_masks is None else style_masks) for S in styles]
     network = network_on(default_device(), vgg)
     G, G_p, A = (gram_matrices(network, parts) for parts in ([(x, masks)], [(I, masks)], style_parts))
     colors = zip(color_distributions([(x, masks)]), color_distributions(style_parts), strict=True)
@@ -120,21 +126,19 @@ def check_sizes(x: Tensor, I: Tensor) -> None:
     (h, w), (H, W) = x.shape[2:], I.shape[2:]
     if (h, w) != (H, W):
         raise ValueError(
-            f"measure compares pixel by pixel: the result has {w} x {h} pixels, the content image {W} x {H}. Load the "
-            f"content image at the size of the run that made the result: load_image(content, size={max(h, w)})."
+            f"the result has {w} x {h} pixels, the content image {W} x {H}, but pixels are compared one by one. Bring "
+            f"the content image to the result's size: resize(load_image(content), ({h}, {w}))."
         )
 
 
-def check_regions(regions: Regions | None, I: Tensor, styles: Sequence[Tensor]) -> None:
-    """Raise ValueError unless there are as many style images as regions need, and the masks fit the images."""
+def check_styles(regions: Regions | None, styles: Sequence[Tensor]) -> None:
+    """Raise ValueError unless there are as many style images as regions need."""
     expected = len(regions) if regions and regions.style is None else 1
     if len(styles) != expected:
         raise ValueError(
-            f"measure: the number of style images is {len(styles)}, expected {expected}. Give one, or for regions "
+            f"the number of style images is {len(styles)}, expected {expected}. Give one, or for regions "
             f"without masks of the style image a list of one for each region."
         )
-    if regions:
-        regions.check_images(I, styles[0], stride(STYLE_LAYERS[-1]))
 
 
 def gram_matrices(vgg: VGG, parts: Sequence[Part]) -> dict[str, Tensor]:
@@ -202,8 +206,8 @@ def edges(image: Tensor) -> Tensor:
     tensor(0.)
     """
     Y = nnf.pad(luminance(image), (1, 1, 1, 1), mode="replicate")
-    sobel = torch.tensor([1.0, 2.0, 1.0]).view(3, 1) @ torch.tensor([[-1.0, 0.0, 1.0]]) / 4
-    g = nnf.conv2d(Y, torch.stack([sobel, sobel.T])[:, None].to(Y))
+    sobel = Y.new_tensor([1.0, 2.0, 1.0]).view(3, 1) @ Y.new_tensor([[-1.0, 0.0, 1.0]]) / 4
+    g = nnf.conv2d(Y, torch.stack([sobel, sobel.T])[:, None])
     return g.square().mean(1, keepdim=True).sqrt()
 
 
@@ -228,7 +232,7 @@ def ssim(x: Tensor, y: Tensor, data_range: float = 1.0) -> Tensor:
             f"least {WINDOW} pixels a side. Take the luminance of two images of one size."
         )
     x, y = x.double(), y.double()  # variances are differences of nearly equal numbers
-    t = torch.arange(WINDOW).to(x) - WINDOW // 2
+    t = torch.arange(WINDOW, dtype=x.dtype, device=x.device) - WINDOW // 2
     window = torch.softmax(-t.square() / (2 * SIGMA**2), 0)
 
     def mean(z: Tensor) -> Tensor:

@@ -16,15 +16,16 @@ from torch import Tensor
 from nstlab.coarse_to_fine import enlarged, optimize, shrunk
 from nstlab.colors import match_colors
 from nstlab.control.proposals import propose_regions
-from nstlab.files.architecture import stride
-from nstlab.images import ImageSource, load_image
+from nstlab.images import MIN_SIDE, ImageSource, load_image
 from nstlab.laplacian import MattingLaplacian
-from nstlab.numerics.devices import checked_device, default_device
+from nstlab.numerics.arguments import check_callback, naming, short, whole
+from nstlab.numerics.devices import chosen_device
+from nstlab.numerics.modes import entrance
 from nstlab.regions import Regions, on_grid
 from nstlab.runs import Result, Step
 from nstlab.terms import check_weights
-from nstlab.transfer_objective import network_on, style_transfer_objective
-from nstlab.vgg import STYLE_LAYERS, VGG
+from nstlab.transfer_objective import check_regions, network_on, style_transfer_objective
+from nstlab.vgg import VGG
 
 WEIGHT = 2e3  # lambda of the solves
 CONTENT_WEIGHT = 0.4  # relative; a photograph stays nearer to its content than a painting does
@@ -45,6 +46,7 @@ class Photograph(Result):
     regions: Regions | None = None
 
 
+@entrance("photograph")
 def photograph(
     content: ImageSource,
     style: ImageSource,
@@ -83,13 +85,20 @@ def photograph(
     ['color match', 'preview', 'approach 1', 'solve', 'contrast', 'photograph']
     """
     check_weights(content_weight=content_weight, weight=weight)
-    place, began = checked_device(device) if device else default_device(), time.perf_counter()
+    check_callback("watch", watch)
+    check_callback("preview", preview)
+    check_regions(regions)
+    steps = checked_pair(steps)
+    place, began, size = chosen_device(device), time.perf_counter(), whole("size", size, MIN_SIDE)
     network = network_on(place, vgg)
-    P, S = load_image(content, size).to(place), load_image(style, size).to(place)
+    with naming("content"):
+        P = load_image(content, size).to(place)
+    with naming("style"):
+        S = load_image(style, size).to(place)
     regions = propose_regions(P, S, vgg=network) if regions is None else regions
     if regions.style is None:
-        raise ValueError("photograph: the regions have no masks of the style image; it needs both.")
-    regions.check_images(P, S, stride(STYLE_LAYERS[-1]))
+        raise ValueError("the regions have no masks of the style image; it needs both.")
+    check_regions(regions, P, [S])
     M, stages, seconds = MattingLaplacian(P), {}, {}
 
     def keep(stage: str, image: Tensor) -> Tensor:
@@ -115,6 +124,13 @@ def photograph(
     y = keep("contrast", contrast_match(y, stage_1, regions))
     image = keep("photograph", solve(M, y, weight))
     return Photograph(image.cpu(), found.history, found.interrupted, found.epoch, stages, seconds, regions)
+
+
+def checked_pair(steps: tuple[int, int]) -> tuple[int, int]:
+    """The steps at half and at full size as ints. Raises ValueError unless these are two whole numbers from 0 up."""
+    if not (isinstance(steps, (tuple, list)) and len(steps) == 2):
+        raise ValueError(f"steps={short(steps)} must be two numbers of steps, at half and at full size.")
+    return whole("steps", steps[0]), whole("steps", steps[1])
 
 
 def color_match(content: Tensor, style: Tensor, regions: Regions) -> Tensor:

@@ -9,7 +9,9 @@ from torch import Tensor
 from nstlab.coarse_to_fine import shrunk
 from nstlab.images import ImageSource, load_image
 from nstlab.laplacian import MattingLaplacian
-from nstlab.numerics.devices import checked_device, default_device
+from nstlab.numerics.arguments import SEEDS, check_type, naming, whole
+from nstlab.numerics.devices import chosen_device
+from nstlab.numerics.modes import entrance
 from nstlab.regions import Regions
 from nstlab.transfer_objective import network_on
 from nstlab.vgg import VGG
@@ -25,6 +27,7 @@ EPSILON, WEIGHT = 1e-4, 100.0  # of the Matting Laplacian that moves borders to 
 RESTARTS, ROUNDS = 4, 50  # of k-means
 
 
+@entrance("propose_regions")
 @torch.no_grad()
 def propose_regions(
     content: ImageSource,
@@ -47,14 +50,19 @@ def propose_regions(
     >>> len(regions), regions.content.shape
     (3, torch.Size([3, 1, 213, 320]))
     """
-    if k != "auto" and (isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= MANY):
-        raise ValueError(f"propose_regions: k={k!r} must be a number of regions from 1 to {MANY}, or 'auto'.")
-    place = checked_device(device) if device else vgg.mean.device if vgg else default_device()
+    if k != "auto":
+        k = whole("k (a number of regions, or 'auto')", k, 1, MANY)
+    seed = whole("seed", seed, *SEEDS)
+    check_type("vgg", vgg, (VGG, type(None)), "Give a VGG, for example VGG('vgg16'), or leave it out.")
+    place = vgg.mean.device if vgg and device is None else chosen_device(device)
     network = network_on(place, vgg)
-    images = [shrunk(load_image(source).to(place), SIDE) for source in (content, style)]
+    images = []
+    for argument, source in (("content", content), ("style", style)):
+        with naming(argument):
+            images.append(shrunk(load_image(source).to(place), SIDE))
     features = [descriptors(network, image).cpu() for image in images]
     X = torch.cat([f.flatten(1) for f in features], 1)
-    side = torch.cat([torch.full((f[0].numel(),), n) for n, f in enumerate(features)])
+    side = torch.cat([torch.full((f[0].numel(),), n, device=f.device) for n, f in enumerate(features)])
     labels = joined(X, k_means(X, MANY, seed), side, k)
     masks = []
     for n, (image, f) in enumerate(zip(images, features, strict=True)):
@@ -77,7 +85,7 @@ def descriptors(vgg: VGG, image: Tensor) -> Tensor:
         parts.append(at_cells - at_cells.mean((1, 2), keepdim=True))
     X = torch.cat(parts)
     X = X / X.square().sum(0).mean().sqrt()
-    row = torch.linspace(-1, 1, h, device=X.device).view(1, h, 1).expand(1, h, w)
+    row = torch.linspace(-1, 1, h, dtype=X.dtype, device=X.device).view(1, h, 1).expand(1, h, w)
     color = nnf.interpolate(image, (h, w), mode="area")[0]
     color = (color - color.mean((1, 2), keepdim=True)) / color.std().clamp(min=1e-3)
     return torch.cat([X, ROW * row, COLOR * color])
@@ -89,9 +97,9 @@ def k_means(X: Tensor, k: int, seed: int) -> Tensor:
     Each starts from centers that are drawn far from each other: Arthur and Vassilvitskii, "k-means++", 2007.
     """
     generator = torch.Generator().manual_seed(seed)
-    best, least = torch.zeros(X.shape[1], dtype=torch.int64), float("inf")
+    best, least = torch.zeros(X.shape[1], dtype=torch.int64, device=X.device), float("inf")
     for _ in range(RESTARTS):
-        first = torch.randint(X.shape[1], (1,), generator=generator)
+        first = torch.randint(X.shape[1], (1,), generator=generator, device=X.device)
         centers = X[:, first]
         while centers.shape[1] < k:
             nearest = squared_distances(X, centers).amin(0)

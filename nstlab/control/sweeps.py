@@ -23,6 +23,7 @@ from tqdm import tqdm
 from nstlab.control.sheets import contact_sheet
 from nstlab.files.atomic import replacing
 from nstlab.files.pixels import described
+from nstlab.numerics.arguments import check_type, naming, short
 from nstlab.runs import Record, Result
 from nstlab.transfer import stylize
 
@@ -117,6 +118,7 @@ class Sweep:
         return [f"{name} {k}: {t}" if texts.count(t) > 1 else f"{name} {t}" for k, t in enumerate(texts, 1)]
 
 
+@naming("sweep")
 def sweep(
     grid: Mapping[str, Any],
     executor: Executor | None = None,
@@ -144,6 +146,10 @@ def sweep(
     >>> [entry.settings for entry in found.entries]
     [{'content_weight': 0.02}, {'content_weight': 0.08}]
     """
+    check_type("grid", grid, Mapping, "Give a dict of lists of values by argument.")
+    check_type("executor", executor, (Executor, type(None)), "Give a concurrent.futures.Executor, or leave it out.")
+    if not callable(run):
+        raise TypeError(f"run={short(run)} must be a function that gives a Result, such as stylize.")
     values = {name: value if isinstance(value, list) else [value] for name, value in grid.items()}
     settings = [dict(zip(values, combination, strict=True)) for combination in product(*values.values())]
     check_grid(values, settings, run)
@@ -153,7 +159,7 @@ def sweep(
     bar = tqdm(total=len(settings), unit="run", disable=not progress)
     with suppress(KeyboardInterrupt), bar, closing(outcomes(settings, executor, run)) as stream:
         for k, (pixels, history, error, seconds) in stream:
-            image = None if pixels is None else torch.tensor(pixels)
+            image = None if pixels is None else torch.tensor(pixels, device="cpu")
             found.entries[k] = Entry(found.entries[k].settings, image, error, seconds, history)
             bar.update()
     return found
@@ -163,13 +169,13 @@ def check_grid(values: Mapping[str, list[Any]], settings: Sequence[Settings], ru
     """Raise ValueError for a setting without values, and unless `run` takes all settings and needs no others."""
     empty = [name for name, several in values.items() if not several]
     if empty:
-        raise ValueError(f"sweep: grid has no values for {', '.join(empty)}; give at least one, or leave it out.")
+        raise ValueError(f"grid has no values for {', '.join(empty)}; give at least one, or leave it out.")
     signature, name = inspect.signature(run), getattr(run, "__name__", repr(run))
     try:
         signature.bind(**settings[0])
     except TypeError as error:
         raise ValueError(
-            f"sweep: the grid does not fit {name}: {error}. Its arguments are {', '.join(signature.parameters)}."
+            f"the grid does not fit {name}: {error}. Its arguments are {', '.join(signature.parameters)}."
         ) from None
 
 
@@ -222,6 +228,8 @@ def plain(value: Any) -> Any:
     """
     if value is None or isinstance(value, (str, int, float)):
         return value
+    if isinstance(value, np.generic):
+        return value.item()
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if isinstance(value, (tuple, list)):

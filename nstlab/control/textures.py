@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from numbers import Integral
 
 import torch
 from torch import Tensor
@@ -15,11 +14,14 @@ from torch import Tensor
 from nstlab.coarse_to_fine import CoarseToFine, optimize, pyramid, shrunk
 from nstlab.files.architecture import stride
 from nstlab.images import MIN_SIDE, ImageSource, is_gray, load_image, resize
-from nstlab.numerics.devices import checked_device, default_device
-from nstlab.objective import Objective
+from nstlab.numerics.arguments import check_callback, naming, whole
+from nstlab.numerics.devices import chosen_device
+from nstlab.numerics.modes import entrance
+from nstlab.objective import Objective, engine
 from nstlab.runs import Result, Run, Step
 from nstlab.terms import StyleTerm, relative_weights
-from nstlab.transfer_objective import network_on, targets
+from nstlab.transfer_objective import network_on
+from nstlab.transfer_targets import targets
 from nstlab.vgg import STYLE_LAYERS, VGG
 
 SAMPLE_SIZE = 1024  # pixels: limit of the longer side of a sample
@@ -28,6 +30,7 @@ GRID = stride(STYLE_LAYERS[-1])  # pixels: at multiples of it all poolings are w
 SHARES = {layer: 2.0**-k / (2 - 2.0**-4) for k, layer in enumerate(STYLE_LAYERS)}
 
 
+@entrance("texture")
 def texture_run(
     style: ImageSource,
     size: int | tuple[int, int] = 512,
@@ -42,8 +45,9 @@ def texture_run(
     precision: str = "auto",
 ) -> Run:
     """`texture` as a stream of steps, to watch, pause and continue; it takes the same arguments."""
-    place = checked_device(device) if device else default_device()
-    sample = load_image(style, SAMPLE_SIZE).to(place)
+    place, steps = chosen_device(device), whole("steps", steps)
+    with naming("style"):
+        sample = load_image(style, SAMPLE_SIZE).to(place)
     full = texture_size(size, sample, tileable)
     network = network_on(place, vgg)
     seen_by = circular(network) if tileable else network
@@ -65,6 +69,10 @@ def texture_run(
 
     smallest = max(full) * min(1, MIN_SIDE / min(sample.shape[2:]))  # the sample shrinks as the texture does
     stages = [(objective(longer), n) for longer, n in pyramid(max(full), steps) if longer >= smallest]
+    fast = engine()
+    if fast and seen_by.padding == "circular":  # it cannot be divided into tiles: told now, not at the largest size
+        for of_size, _ in stages:
+            fast.plan(of_size)
     run = optimize(stages, "noise", optimizer=optimizer, seed=seed)
     if tileable:
         assert isinstance(run.points, CoarseToFine)
@@ -102,13 +110,14 @@ def texture(
     watch: is called with every `Step`. seed, vgg, device, optimizer, tile, precision: as in `stylize`; a tileable
         texture cannot be divided into tiles. If the sample is gray, so is the texture.
 
-    Raises ImageError and ValueError before the run begins, ValueError for a tileable texture in tiles and
+    Raises ImageError, ValueError and TypeError before the run begins, also for a tileable texture that needs tiles, and
     DivergenceError during it.
 
     >>> result = texture("texture_citrus", (64, 80), tileable=True, steps=1)
     >>> result.image.shape
     torch.Size([1, 3, 64, 80])
     """
+    check_callback("texture: watch", watch)
     run = texture_run(
         style,
         size,
@@ -131,18 +140,21 @@ def texture_size(size: int | tuple[int, int], sample: Tensor, tileable: bool) ->
     (32, 64)
     """
     unit = GRID if tileable else 1
-    sides = size if isinstance(size, tuple) and len(size) == 2 else (size,)
-    whole = all(isinstance(side, Integral) for side in sides)
-    near = tuple(max(MIN_SIDE, in_units(side, unit)) for side in sides) if whole else (512,)
+    given = size if isinstance(size, (tuple, list)) and len(size) == 2 else (size,)
+    try:
+        sides = tuple(whole("size", side) for side in given)
+        near = tuple(max(MIN_SIDE, in_units(side, unit)) for side in sides)
+    except ValueError:
+        sides, near = (), (512,)
     if sides != near:
         multiples = f", multiples of {unit} for a tileable texture" if tileable else ""
         raise ValueError(
             f"size={size!r} must be the longer side or (height, width), whole pixels from {MIN_SIDE} up{multiples}. "
             f"Take size={near if len(near) == 2 else near[0]}."
         )
-    if isinstance(size, tuple):
-        return size
-    height, width = (in_units(size * side / max(sample.shape[2:]), unit) for side in sample.shape[2:])
+    if len(sides) == 2:
+        return sides[0], sides[1]
+    height, width = (in_units(sides[0] * side / max(sample.shape[2:]), unit) for side in sample.shape[2:])
     return height, width
 
 

@@ -51,7 +51,7 @@ class Buffer:
         size = math.prod(shape) * dtype.itemsize
         start = self.lowest(size)
         if start + size > len(self.memory):
-            return torch.empty(shape, dtype=dtype)
+            return torch.empty(shape, dtype=dtype, device="cpu")
         view = self.memory[start : start + size]  # lives as long as the last view of the tensor
         weakref.finalize(view, self.used.pop, id(view), None).atexit = False  # first: an interrupt here loses nothing
         self.used[id(view)] = start, start + size

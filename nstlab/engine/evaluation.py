@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 import torch
@@ -187,24 +187,22 @@ def identity(F: Tensor) -> Tensor:
 def targets(
     vgg: VGG,
     content: Tensor,
-    style: Tensor,
+    styles: Sequence[Tensor],
     content_layer: str,
-    style_layers: Iterable[str],
+    style_layers: list[str],
     tile: int | str | None,
     precision: str,
     content_masks: Tensor | None,
     style_masks: Tensor | None,
-) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
-    """The same as `nstlab.targets`, by tiles."""
-    names = list(style_layers)
+) -> tuple[Tensor, dict[str, Tensor], list[dict[str, Tensor]]]:
+    """The same as `nstlab.transfer_targets.targets_of_several`, by tiles."""
     size = (content.shape[2], content.shape[3])
-    precision, pixels = resolve_auto(vgg, [content_layer, *names], size, tile, precision)
-    with explained(vgg, [content_layer, *names], size, pixels, precision):
+    layers = [content_layer, *style_layers]
+    precision, pixels = resolve_auto(vgg, layers, size, tile, precision)
+    with explained(vgg, layers, size, pixels, precision):
         P = responses_to(vgg, content, content_layer, pixels, precision)
-        G_p, A = (
-            mean_gram_matrices(vgg, image, masks, names, pixels, precision)
-            for image, masks in ((content, content_masks), (style, style_masks))
-        )
+        G_p = mean_gram_matrices(vgg, content, content_masks, style_layers, pixels, precision)
+        A = [mean_gram_matrices(vgg, S, style_masks, style_layers, pixels, precision) for S in styles]
     return P, G_p, A
 
 

@@ -144,7 +144,7 @@ def transform_filters(weight: Tensor, algorithm: Algorithm | None = None) -> Ten
     tensor([1.0000, 1.5000, 0.5000, 1.0000], dtype=torch.bfloat16)
     """
     wide = weight.to(torch.promote_types(weight.dtype, torch.float32))
-    G = torch.tensor((algorithm or ALGORITHMS[weight.dtype]).G, dtype=wide.dtype)
+    G = wide.new_tensor((algorithm or ALGORITHMS[weight.dtype]).G)
     U = torch.kron(G, G) @ wide.permute(3, 2, 1, 0).flatten(0, 1).flatten(1)  # G g G^T of flattened filters
     return U.to(weight.dtype).view(-1, weight.shape[1], weight.shape[0])
 

@@ -91,11 +91,11 @@ def random_filters(network: str, seed: int) -> Filters:
     >>> random_filters("vgg16", seed=0).tensors["conv1_1.bias"].abs().max()
     tensor(0.)
     """
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator("cpu").manual_seed(seed)
     tensors = {
-        key: torch.zeros(shape)
+        key: torch.zeros(shape, dtype=torch.float32, device="cpu")
         if len(shape) == 1
-        else torch.randn(shape, generator=generator) * math.sqrt(2 / (9 * shape[1]))
+        else torch.randn(shape, generator=generator, dtype=torch.float32, device="cpu") * math.sqrt(2 / (9 * shape[1]))
         for key, shape in shapes(network).items()
     }
     return Filters(tensors, *TORCHVISION)

@@ -55,8 +55,8 @@ def read_labels(first: object, second: object, call: str) -> tuple[Tensor, Tenso
     areas = [torch.stack([(labels == k).float().mean() for k in range(len(names))]) for labels in maps]
     check_pairs(areas[0], areas[1], names, call)
     kept = [k for k in range(len(names)) if areas[0][k] and areas[1][k]]
-    renumbered = torch.full((len(names) + 1,), -1)  # the last entry is for pixels without a label, -1
-    renumbered[kept] = torch.arange(len(kept))
+    renumbered = torch.full((len(names) + 1,), -1, device="cpu")  # the last entry is for pixels without a label, -1
+    renumbered[kept] = torch.arange(len(kept), device="cpu")
     first_map, second_map = (spread(renumbered[labels]) for labels in maps)
     return first_map, second_map, tuple(names[k] for k in kept)
 

@@ -108,7 +108,7 @@ def assembled(strips: Iterable[Tensor], height: int, width: int, target: Sides |
     is separable: the result is the same as that of the whole.
     """
     columns = target[1] if target else width
-    image, top = torch.empty(1, 3, height, columns), 0
+    image, top = torch.empty(1, 3, height, columns, dtype=torch.float32, device="cpu"), 0
     for strip in strips:
         bottom = top + strip.shape[2]
         image[:, :, top:bottom] = interpolated(strip, (bottom - top, columns)) if target else strip

@@ -43,7 +43,7 @@ def color_scale(S: Tensor, Y: Tensor) -> Tensor:
     >>> color_scale(4 * torch.eye(3), torch.eye(3)).diagonal()
     tensor([2., 2., 2.])
     """
-    S, Y = (A + FLOOR * A.trace() * torch.eye(3).to(A) for A in (S, Y))
+    S, Y = (A + FLOOR * A.trace() * torch.eye(3, dtype=A.dtype, device=A.device) for A in (S, Y))
     root, inverse_root = power(Y, 0.5), power(Y, -0.5)
     return inverse_root @ power(root @ S @ root, 0.5) @ inverse_root
 

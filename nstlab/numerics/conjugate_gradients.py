@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from nstlab.numerics.modes import without_modes
 from nstlab.numerics.preconditioner import ColorPyramid
 from nstlab.numerics.stencil import apply_stencil
 
@@ -33,6 +34,7 @@ class ConjugateGradients(Iterator[Iterate]):
     image: the content image, (1, 3, H, W). planes: the stencil of M, (13, H, W). x, start: (1, C, H, W).
     """
 
+    @without_modes()
     @torch.no_grad()
     def __init__(
         self,
@@ -57,6 +59,7 @@ class ConjugateGradients(Iterator[Iterate]):
         residual = self.current.residual * self.scale
         return residual > self.tolerance and self.current.iteration < self.max_iterations
 
+    @without_modes()
     @torch.no_grad()
     def __next__(self) -> Iterate:
         """One iteration: z is the preconditioned residual, d the search direction."""

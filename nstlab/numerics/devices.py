@@ -6,6 +6,8 @@ import os
 
 import torch
 
+from nstlab.numerics.arguments import short
+
 
 def default_device() -> torch.device:
     """The default device: NSTLAB_DEVICE if it is set, else the first available of cuda, mps and cpu.
@@ -23,7 +25,16 @@ def default_device() -> torch.device:
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
-def checked_device(name: str, argument: str = "device") -> torch.device:
+def chosen_device(device: str | torch.device | None) -> torch.device:
+    """The device of this name; the default device for None. Raises ValueError as `checked_device` does.
+
+    >>> chosen_device("cpu")
+    device(type='cpu')
+    """
+    return default_device() if device is None else checked_device(device)
+
+
+def checked_device(name: str | torch.device, argument: str = "device") -> torch.device:
     """The device of this name, after a test: one number is copied to it and back.
 
     Raises ValueError, which names `argument`, if PyTorch does not know the name or this machine lacks the device.
@@ -33,10 +44,10 @@ def checked_device(name: str, argument: str = "device") -> torch.device:
     """
     try:
         torch.ones(1, device=name).cpu()
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
+        reason = "it is no name of a device." if isinstance(error, TypeError) else str(error).splitlines()[0]
         raise ValueError(
-            f"{argument}={name!r} cannot be used here: {reason} "
+            f"{argument}={short(name)} cannot be used here: {reason} "
             f"Choose a device that this machine has ('cpu' always works), or leave {argument} unset."
         ) from None
     return torch.device(name)

@@ -19,7 +19,8 @@ def largest_eigenvalue(planes: Tensor) -> float:
 
     planes: the stencil of M, (13, H, W). Gives at most 9, the bound for every image.
     """
-    v = torch.randn(1, *planes.shape[1:], generator=torch.Generator().manual_seed(0)).to(planes)
+    generator = torch.Generator().manual_seed(0)
+    v = torch.randn(1, *planes.shape[1:], generator=generator, dtype=torch.float32, device="cpu").to(planes)
     v, previous, beta = v / v.norm(), torch.zeros_like(v), 0.0
     diagonal: list[float] = []
     off_diagonal: list[float] = []
@@ -28,8 +29,8 @@ def largest_eigenvalue(planes: Tensor) -> float:
         diagonal.append(float((w * v).sum()))
         w -= diagonal[-1] * v
         beta = float(w.norm())
-        T = torch.diag(torch.tensor(diagonal, dtype=torch.float64))
-        T += torch.diag(torch.tensor(off_diagonal, dtype=torch.float64), -1)
+        T = torch.diag(torch.tensor(diagonal, dtype=torch.float64, device="cpu"))
+        T += torch.diag(torch.tensor(off_diagonal, dtype=torch.float64, device="cpu"), -1)
         eigenvalues, eigenvectors = torch.linalg.eigh(T)  # eigh reads the lower triangle only
         error = beta * abs(float(eigenvectors[-1, -1])) / float(eigenvalues[-1])
         if error <= 1e-6 or (error <= 0.003 and step >= MIN_STEPS):

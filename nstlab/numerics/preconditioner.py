@@ -67,7 +67,7 @@ def diffusion(planes: Tensor, colors: Tensor) -> Tensor:
 
     planes: the stencil of M, (13, H, W). colors: c = (1, R, G, B), (4, H, W). Gives (4, H, W).
     """
-    distances = torch.tensor([0.0, *(dy**2 + dx**2 for dy, dx in OFFSETS)]).to(planes)
+    distances = planes.new_tensor([0.0, *(dy**2 + dx**2 for dy, dx in OFFSETS)])
     S = planes * (-distances / 2)[:, None, None]
     return apply_stencil(S, colors) + colors * row_sums(S)
 
@@ -85,7 +85,9 @@ def node_inverses(mass: Tensor, stiffness: Tensor, weight: float) -> Tensor:
     squared spacing of the nodes. Gives (4, 4, h, w).
     """
     G, S = (f.unflatten(0, (4, 4)).permute(2, 3, 0, 1).cpu().double() for f in (mass, stiffness))
-    ridge = 1e-5 * G[..., :1, :1] * torch.eye(4, dtype=G.dtype)  # G is singular where all colors are equal
+    ridge = (
+        1e-5 * G[..., :1, :1] * torch.eye(4, dtype=G.dtype, device=G.device)
+    )  # G is singular where all colors are equal
     L = torch.linalg.cholesky(G + ridge)
     half = torch.linalg.solve_triangular(L, (S + S.mT) / 2, upper=False)
     stiffnesses, V = torch.linalg.eigh(torch.linalg.solve_triangular(L, half.mT, upper=False))
@@ -100,7 +102,7 @@ def restrict(r: Tensor, basis: Tensor) -> Tensor:
     r: (C, H, W). basis: (m, 4 h, 4 w), with 4 h >= H and 4 w >= W. Gives (C m, h + 1, w + 1).
     """
     r = nnf.pad(r, (0, basis.shape[2] - r.shape[2], 0, basis.shape[1] - r.shape[1]))
-    hat = torch.tensor(HAT).to(r)
+    hat = r.new_tensor(HAT)
     C, (m, H, W) = len(r), basis.shape
     columns = r.new_zeros(C * m, H // RATIO + 1, W)
     for cells, rows in strips(r, C * m, H, W):
@@ -119,7 +121,7 @@ def prolong(nodes: Tensor, basis: Tensor) -> Tensor:
 
     nodes: (C m, h + 1, w + 1). basis: (m, 4 h, 4 w). Gives (C, 4 h, 4 w).
     """
-    hat = torch.tensor(HAT).to(nodes)
+    hat = nodes.new_tensor(HAT)
     m, H, W = basis.shape
     C = len(nodes) // m
     columns = (torch.stack([nodes[..., :-1], nodes[..., 1:]], -1) @ hat).flatten(2)

@@ -142,7 +142,7 @@ def sparse_matrix(planes: Tensor) -> Tensor:
     tensor([ 8., -1.])
     """
     H, W = planes.shape[1:]
-    pixels = torch.arange(H * W).view(H, W)
+    pixels = torch.arange(H * W, device=planes.device).view(H, W)
     rows, columns, entries = [pixels.flatten()], [pixels.flatten()], [planes[0].flatten()]
     for plane, (dy, dx) in zip(planes[1:], OFFSETS, strict=True):
         inside = (slice(0, H - dy), slice(max(0, -dx), W - max(0, dx)))

@@ -17,11 +17,11 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from nstlab.coarse_to_fine import starting_image
 from nstlab.images import load_image, samples
 from nstlab.objective import Objective
 from nstlab.photorealism import photorealize_run
 from nstlab.runs import Run
+from nstlab.starts import starting_image
 from nstlab.transfer import stylize_run
 from nstlab.vgg import VGG
 

@@ -5,10 +5,10 @@ import torch
 from torch import Tensor
 
 import nstlab.coarse_to_fine
-from nstlab.coarse_to_fine import starting_image
 from nstlab.control.textures import SHARES, circular, resized_around, texture, texture_run, texture_term
 from nstlab.images import load_image, resize
 from nstlab.runs import Result
+from nstlab.starts import starting_image
 
 SIZE = (96, 128)
 
@@ -99,9 +99,8 @@ def test_a_side_that_breaks_the_poolings_or_does_not_exist_is_refused_with_the_n
 
 
 def test_a_tileable_texture_takes_no_tiles(vgg, with_engine):
-    run = texture_run(load_image("texture_citrus", size=64), 96, tileable=True, vgg=vgg, tile=64)
     with pytest.raises(ValueError, match=r"padding='circular'.*tile=None"):
-        run.finish()
+        texture_run(load_image("texture_citrus", size=64), 96, tileable=True, vgg=vgg, tile=64)
 
 
 def test_a_small_sample_is_not_shrunk_below_32_pixels(vgg):

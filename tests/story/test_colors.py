@@ -83,7 +83,7 @@ def test_unknown_colors_and_scales_are_refused():
     with pytest.raises(ValueError, match="color='Content' is not known; choose"):
         stylize_run("horses", "great_wave", size=64, steps=1, color="Content")
     for scale in (0, -1, 11, float("nan")):
-        with pytest.raises(ValueError, match=r"style_scale=.* must be a number from 0.1 to 10"):
+        with pytest.raises(ValueError, match=r"style_scale=.* must be a finite number from 0.1 to 10"):
             stylize_run("horses", "great_wave", size=64, steps=1, style_scale=scale)
 
 
@@ -100,7 +100,9 @@ def test_a_mixture_is_the_mean_of_the_gram_matrices_and_falls_like_the_sum_of_bo
 
 @pytest.mark.parametrize("mix", [[1], [1, 1, 1], [-1, 2], [0, 0], [float("nan"), 1]])
 def test_shares_that_do_not_fit_are_refused(mix):
-    with pytest.raises(ValueError, match=r"style_mix=.* must be one share from 0 up for each of the 2 style images"):
+    with pytest.raises(
+        ValueError, match=r"style_mix=.* must be (one share from 0 up for each of the 2|a finite number)"
+    ):
         stylize_run("horses", ["great_wave", "night_cafe"], size=64, steps=1, style_mix=mix)
 
 

@@ -16,7 +16,8 @@ from nstlab.optimizers import LBFGS, Adam, Descent
 from nstlab.runs import DivergenceError, Run
 from nstlab.terms import StyleTerm, Term, relative_weights
 from nstlab.transfer import stylize
-from nstlab.transfer_objective import style_transfer_objective, targets
+from nstlab.transfer_objective import style_transfer_objective
+from nstlab.transfer_targets import targets
 from nstlab.vgg import CONTENT_LAYER, STYLE_LAYERS, VGG
 
 
@@ -243,11 +244,11 @@ def test_weights_changed_in_a_pause_count_from_the_next_step_on():
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"start": 255 * torch.rand(1, 3, 6, 5)}, "start: got values from .*, expected"),
-        ({"start": torch.full((1, 3, 6, 5), math.nan)}, "start: NaN or infinity"),
+        ({"start": 255 * torch.rand(1, 3, 6, 5)}, r"start=.*got values from .*, expected"),
+        ({"start": torch.full((1, 3, 6, 5), math.nan)}, r"start=.*NaN or infinity"),
         ({"seed": 2**70}, "seed=1180591620717411303424"),
         ({"seed": None}, "seed=None"),
-        ({"objective": []}, "empty list"),
+        ({"objective": []}, r"objective=\[\] must be an Objective"),
     ],
 )
 def test_what_a_run_cannot_begin_with_is_refused_by_name(settings, says):
@@ -259,11 +260,11 @@ def test_a_start_in_half_precision_is_widened():
     assert next(optimize(bowl(), start=torch.full((1, 3, 6, 5), 0.5).half())).image.dtype == torch.float32
 
 
-def test_derivatives_are_had_under_no_grad_and_refused_in_inference_mode():
-    with torch.no_grad():
-        assert bowl().at(torch.rand(1, 3, 6, 5)).gradient.abs().sum() > 0
-    with torch.inference_mode(), pytest.raises(ValueError, match="inference_mode"):
-        bowl().at(torch.rand(1, 3, 6, 5))
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_derivatives_are_had_under_no_grad_and_in_inference_mode(mode):
+    objective = bowl()
+    with mode():
+        assert objective.at(torch.rand(1, 3, 6, 5)).gradient.abs().sum() > 0
 
 
 @pytest.mark.parametrize("poison", [math.nan, math.inf])
@@ -290,7 +291,7 @@ def test_growth_without_bound_stops_with_the_cause():
     ("settings", "says"),
     [
         ({"start": "nose"}, "'nose'"),
-        ({"start": torch.zeros(3, 6, 5)}, r"\(3, 6, 5\)"),
+        ({"start": torch.zeros(2, 6, 5)}, r"\(2, 6, 5\)"),
         ({"steps": -1}, "steps"),
         ({"steps": 2.5}, "steps"),
         ({"optimizer": "sgd"}, "lbfgs, adam"),

@@ -105,7 +105,7 @@ def test_divergence_is_an_arithmetic_error_that_holds_the_image():
     ],
 )
 def test_bad_settings_are_refused_before_the_run_begins(settings, says):
-    with pytest.raises(ValueError, match=says):
+    with pytest.raises((ValueError, TypeError), match=says):
         stylize_run("horses", "great_wave", **{**SMALL, **settings})
 
 
@@ -154,14 +154,14 @@ def test_a_network_of_ones_own_is_used():
         ({"style_layers": {"conv5_5": 1.0}}, "no layer conv5_5"),
         ({"style_layers": {}}, "none was named"),
         ({"style_layers": ("conv1_1",)}, "equal_weights"),
-        ({"content": torch.rand(3, 32, 32)}, r"given \(3, 32, 32\)"),
+        ({"content": torch.rand(3, 32, 32)}, r"content: .*given Tensor, \(3, 32, 32\)"),
         ({"content": torch.zeros(1, 3, 32, 32, dtype=torch.uint8)}, "floats in .*uint8"),
         ({"style": torch.rand(1, 3, 8, 32)}, "at least 16x16 pixels"),
     ],
 )
 def test_an_objective_refuses_what_the_network_cannot_answer(change, says):
     image = torch.rand(1, 3, 32, 32)
-    with pytest.raises(ValueError, match=says):
+    with pytest.raises((ValueError, TypeError), match=says):
         style_transfer_objective(VGG(), **{"content": image, "style": image, **change})
 
 
