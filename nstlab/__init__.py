@@ -2,11 +2,11 @@
 
     image files  ->  VGG responses  ->  losses  ->  objective  ->  stream of steps  ->  pastiche
 
-`textbook` tells the whole story on one page. The pages `images`, `vgg`, `losses`, `laplacian`, `colors`, `terms`,
-`objective`, `optimizers`, `runs`, `starts`, `coarse_to_fine`, `regions`, `transfer_targets`, `transfer_objective`,
-`transfer` and `photorealism` tell it in this order, each with what stands before it. `engine` makes it fast; `files`
-and `numerics` are what the pages stand on. `control` is built from the two approaches: photographs, regions, textures,
-films. `notebook` and `course` look on.
+`textbook` tells the whole story on one page. The pages `images`, `vgg`, `losses`, `laplacian`, `terms`, `objective`,
+`optimizers`, `runs`, `coarse_to_fine`, `transfer` and `photorealism` tell it in this order, each with what stands
+before it. `preparation` makes an objective of pictures: their colors, regions, targets. `engine` makes it fast. `base`
+is what the pages stand on. `control` is built from the two approaches: photographs, regions, textures, films.
+`notebook`, `command_line` and `course` look on.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 # are in __init__.pyi
 NAMES = {
     "nstlab.coarse_to_fine": ("optimize", "pyramid"),
-    "nstlab.colors": ("luminance", "match_colors", "with_luminance"),
+    "nstlab.preparation.colors": ("luminance", "match_colors", "with_luminance"),
     "nstlab.control.films": ("Film", "film"),
     "nstlab.control.measures": ("Measures", "measure"),
     "nstlab.control.photographs": ("Photograph", "color_match", "contrast_match", "photograph"),
@@ -47,16 +47,17 @@ NAMES = {
         "style_loss",
     ),
     "nstlab.notebook": ("compare", "show"),
-    "nstlab.numerics.devices": ("default_device",),
+    "nstlab.base.numerics.devices": ("default_device",),
     "nstlab.objective": ("Objective",),
     "nstlab.optimizers": ("Descent",),
     "nstlab.photorealism": ("descent_run", "photorealize", "photorealize_run"),
-    "nstlab.regions": ("RegionStyleTerm", "Regions", "load_regions", "on_grid"),
+    "nstlab.preparation.regions": ("RegionStyleTerm", "Regions", "load_regions", "on_grid"),
     "nstlab.runs": ("DivergenceError", "Record", "Result", "Run", "Step"),
-    "nstlab.transfer_targets": ("targets",),
-    "nstlab.terms": ("ContentTerm", "PhotorealismTerm", "StyleTerm", "Term", "TotalVariationTerm", "relative_weights"),
+    "nstlab.preparation.targets": ("targets",),
+    "nstlab.terms": ("ContentTerm", "PhotorealismTerm", "StyleTerm", "Term", "TotalVariationTerm"),
     "nstlab.transfer": ("stylize", "stylize_run"),
-    "nstlab.transfer_objective": ("style_transfer_objective",),
+    "nstlab.preparation.style_transfer": ("CONTENT_WEIGHT", "style_transfer_objective"),
+    "nstlab.preparation.weights": ("relative_weights",),
     "nstlab.vgg": ("CONTENT_LAYER", "STYLE_LAYERS", "VGG", "mean_responses"),
 }
 MODULES = {name: module for module, names in NAMES.items() for name in names}

@@ -1,7 +1,7 @@
 """The types of the names in __init__.py."""
 
+from nstlab.base.numerics.devices import default_device
 from nstlab.coarse_to_fine import optimize, pyramid
-from nstlab.colors import luminance, match_colors, with_luminance
 from nstlab.control.films import Film, film
 from nstlab.control.measures import Measures, measure
 from nstlab.control.photographs import Photograph, color_match, contrast_match, photograph
@@ -21,20 +21,22 @@ from nstlab.losses import (
     style_loss,
 )
 from nstlab.notebook import compare, show
-from nstlab.numerics.devices import default_device
 from nstlab.objective import Objective
 from nstlab.optimizers import Descent
 from nstlab.photorealism import descent_run, photorealize, photorealize_run
-from nstlab.regions import Regions, RegionStyleTerm, load_regions, on_grid
+from nstlab.preparation.colors import luminance, match_colors, with_luminance
+from nstlab.preparation.regions import Regions, RegionStyleTerm, load_regions, on_grid
+from nstlab.preparation.style_transfer import CONTENT_WEIGHT, style_transfer_objective
+from nstlab.preparation.targets import targets
+from nstlab.preparation.weights import relative_weights
 from nstlab.runs import DivergenceError, Record, Result, Run, Step
-from nstlab.terms import ContentTerm, PhotorealismTerm, StyleTerm, Term, TotalVariationTerm, relative_weights
+from nstlab.terms import ContentTerm, PhotorealismTerm, StyleTerm, Term, TotalVariationTerm
 from nstlab.transfer import stylize, stylize_run
-from nstlab.transfer_objective import style_transfer_objective
-from nstlab.transfer_targets import targets
 from nstlab.vgg import CONTENT_LAYER, STYLE_LAYERS, VGG, mean_responses
 
 __all__ = [
     "CONTENT_LAYER",
+    "CONTENT_WEIGHT",
     "STYLE_LAYERS",
     "VGG",
     "ContentTerm",

@@ -32,7 +32,7 @@ def execute(arguments: Sequence[str] | None, interruptions: Interruptions, watch
 
         options = parser().parse_args(arguments)
         if options.command == "samples":
-            from nstlab.files.sample_images import samples
+            from nstlab.base.files.sample_images import samples
 
             say("\n".join(map(str, samples())))
             return 0

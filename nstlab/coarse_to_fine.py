@@ -8,18 +8,19 @@ from typing import Any
 
 from torch import Tensor
 
+from nstlab.base.numerics.arguments import check_choices, naming, short, whole
+from nstlab.base.numerics.modes import entrance
 from nstlab.images import resize
-from nstlab.numerics.arguments import check_choices, naming, short, whole
-from nstlab.numerics.modes import entrance
 from nstlab.objective import Objective, Point
-from nstlab.optimizers import OPTIMIZERS, Optimizer
-from nstlab.runs import Run, checked_steps
-from nstlab.starts import Start, loaded_start, starting_image
+from nstlab.optimizers import OPTIMIZERS, Optimizer, Pair
+from nstlab.preparation.starts import Start, loaded_start, starting_image
+from nstlab.runs import Record, Run, Step, checked_steps
 
 Build = Callable[[Objective, Tensor], Optimizer]  # makes an optimizer for an objective and a start
 SIZES = 4  # that a run goes through, each half of the next
 SMALLEST = 48  # pixels: no size has a shorter longer side
 NARROWEST = 16  # pixels: block 5, behind four poolings, still has a place
+STATE_TYPES = (Point, Pair, Record, Step)  # what the state of a run is made of
 
 
 @naming("pyramid")

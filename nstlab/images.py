@@ -12,12 +12,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from nstlab.files.alpha import alpha_channel, with_alpha
-from nstlab.files.atomic import replacing
-from nstlab.files.decoding import ImageError, refusal
-from nstlab.files.pixels import described, eight_bit_picture, interpolated, to_tensor
-from nstlab.files.sample_images import Sample, samples
-from nstlab.numerics import forks  # noqa: F401, for every process that computes
+from nstlab.base.files.alpha import alpha_channel, with_alpha
+from nstlab.base.files.atomic import replacing
+from nstlab.base.files.decoding import ImageError, refusal
+from nstlab.base.files.pixels import described, eight_bit_picture, interpolated, to_tensor
+from nstlab.base.files.sample_images import Sample, samples
+from nstlab.base.numerics import forks  # noqa: F401, for every process that computes
 
 __all__ = [
     "ImageError", "ImageSource", "Sample", "load_alpha", "load_image", "resize", "samples", "save_image", "to_pil",

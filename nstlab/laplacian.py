@@ -13,13 +13,13 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from nstlab.files.pixels import described
-from nstlab.numerics.arguments import naming, number, whole
-from nstlab.numerics.conjugate_gradients import ConjugateGradients, Iterate
-from nstlab.numerics.lanczos import largest_eigenvalue
-from nstlab.numerics.modes import entrance
-from nstlab.numerics.products import Energy, Product
-from nstlab.numerics.stencil import levin_stencil, sparse_matrix
+from nstlab.base.files.pixels import described
+from nstlab.base.numerics.arguments import naming, number, whole
+from nstlab.base.numerics.conjugate_gradients import ConjugateGradients, Iterate
+from nstlab.base.numerics.lanczos import largest_eigenvalue
+from nstlab.base.numerics.modes import entrance
+from nstlab.base.numerics.products import Energy, Product
+from nstlab.base.numerics.stencil import levin_stencil, sparse_matrix
 
 
 class MattingLaplacian:

@@ -11,10 +11,10 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-from nstlab.files.architecture import stride
+from nstlab.base.files.architecture import stride
+from nstlab.base.numerics.arguments import LARGEST, check_callback, check_choices, check_type, number, whole
+from nstlab.base.numerics.modes import entrance, without_modes
 from nstlab.images import without_color
-from nstlab.numerics.arguments import LARGEST, check_callback, check_choices, check_type, number, whole
-from nstlab.numerics.modes import entrance, without_modes
 from nstlab.terms import Loss
 from nstlab.vgg import STYLE_LAYERS, VGG
 
@@ -103,6 +103,14 @@ class Objective:
         """Losses and gradient at an image, by the engine if there is one: the same numbers sooner, in less memory."""
         fast = engine()
         return self.point(image, fast.evaluate if fast else by_autograd)
+
+    def computation(self) -> str:
+        """How `at` computes, in words, which is decided here if it was not before; "" if there is nothing to decide.
+
+        Raises ValueError for an image that cannot be computed as asked, `engine.OutOfMemory` for one that does not fit.
+        """
+        fast = engine()
+        return str(fast.computation(self)) if fast and self.layers else ""
 
     @without_modes()
     @torch.enable_grad()

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from nstlab.numerics.color_curvature import color_scale, dot, numbers, over_colors, recolored
+from nstlab.base.numerics.color_curvature import color_scale, dot, numbers, over_colors, recolored
 from nstlab.objective import Objective, Point
 
 FIRST_MOVE = 0.02  # root mean square of the first step in pixel values, [0, 1]: 5 of 255 gray levels, visible

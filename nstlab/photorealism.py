@@ -8,18 +8,20 @@ from typing import Literal
 
 from torch import Tensor
 
+from nstlab.base.numerics.arguments import check_callback, check_choices, naming, number, whole
+from nstlab.base.numerics.conjugate_gradients import Iterate
+from nstlab.base.numerics.devices import chosen_device
+from nstlab.base.numerics.modes import entrance
 from nstlab.coarse_to_fine import optimize
 from nstlab.images import ImageSource, load_image, resize
 from nstlab.laplacian import MattingLaplacian
-from nstlab.numerics.arguments import check_callback, check_choices, naming, number, whole
-from nstlab.numerics.conjugate_gradients import Iterate
-from nstlab.numerics.devices import chosen_device
-from nstlab.numerics.modes import entrance
 from nstlab.objective import Objective, Point
 from nstlab.optimizers import Descent, Optimizer
+from nstlab.preparation.inputs import network_on
+from nstlab.preparation.style_transfer import CONTENT_WEIGHT, style_transfer_objective
+from nstlab.preparation.weights import check_weights
 from nstlab.runs import Result, Run, Step
-from nstlab.terms import PhotorealismTerm, Term, check_weights
-from nstlab.transfer_objective import CONTENT_WEIGHT, network_on, style_transfer_objective
+from nstlab.terms import PhotorealismTerm, Term
 from nstlab.vgg import VGG
 
 Method = Literal["solve", "lbfgs", "descent"]
@@ -183,18 +185,6 @@ def photorealize(
     >>> result.history[-1].losses["photorealism"] < result.history[0].losses["photorealism"] / 100
     True
     """
+    settings = {name: value for name, value in locals().items() if name != "watch"}
     check_callback("photorealize: watch", watch)
-    run = photorealize_run(
-        pastiche,
-        content,
-        weight=weight,
-        method=method,
-        style=style,
-        steps=steps,
-        step=step,
-        content_weight=content_weight,
-        style_weight=style_weight,
-        vgg=vgg,
-        device=device,
-    )
-    return run.finish(watch)
+    return photorealize_run(**settings).finish(watch)

@@ -10,12 +10,11 @@ from typing import Any
 
 from torch import Tensor
 
-from nstlab.files.checkpoints import Checkpoint
-from nstlab.numerics.arguments import naming, whole
-from nstlab.numerics.end_of_python import finished_before_exit
-from nstlab.numerics.modes import without_modes
+from nstlab.base.files.checkpoints import Checkpoint
+from nstlab.base.numerics.arguments import naming, whole
+from nstlab.base.numerics.end_of_python import finished_before_exit
+from nstlab.base.numerics.modes import without_modes
 from nstlab.objective import Objective, Point, checked_weights
-from nstlab.optimizers import Pair
 
 GROWTH = 100.0  # times its first values that the total may reach before a run counts as diverged
 
@@ -71,9 +70,6 @@ class DivergenceError(ArithmeticError):
     def __init__(self, message: str, image: Tensor | None, history: Sequence[Record]):
         super().__init__(message)
         self.image, self.history = image, list(history)
-
-
-STATE_TYPES = (Point, Pair, Record, Step)  # what the state of a run is made of
 
 
 class Run(Iterator[Step]):

@@ -7,18 +7,19 @@ import os
 from collections.abc import Callable, Sequence
 from typing import cast
 
-from nstlab.coarse_to_fine import optimize, pyramid, shrunk
-from nstlab.colors import Color, colored, with_luminance
-from nstlab.files.checkpoints import Checkpoint, fingerprint
+from nstlab.base.files.checkpoints import Checkpoint, fingerprint
+from nstlab.base.numerics.arguments import SEEDS, check_callback, naming, whole
+from nstlab.base.numerics.devices import chosen_device
+from nstlab.base.numerics.modes import entrance
+from nstlab.coarse_to_fine import STATE_TYPES, optimize, pyramid, shrunk
 from nstlab.images import MIN_SIDE, ImageSource, load_image
-from nstlab.numerics.arguments import SEEDS, check_callback, naming, whole
-from nstlab.numerics.devices import chosen_device
-from nstlab.numerics.modes import entrance
 from nstlab.objective import Objective, engine
-from nstlab.regions import Regions
-from nstlab.runs import STATE_TYPES, Result, Run, Step
-from nstlab.starts import Start, loaded_start
-from nstlab.transfer_objective import CONTENT_WEIGHT, check_regions, network_on, scaled, style_transfer_objective
+from nstlab.preparation.colors import Color, colored, with_luminance
+from nstlab.preparation.inputs import network_on, scaled
+from nstlab.preparation.regions import Regions, check_regions
+from nstlab.preparation.starts import Start, loaded_start
+from nstlab.preparation.style_transfer import CONTENT_WEIGHT, style_transfer_objective
+from nstlab.runs import Result, Run, Step
 from nstlab.vgg import CONTENT_LAYER, STYLE_LAYERS, VGG
 
 SMALL_CONTENT_LAYER = "conv3_1"  # where small sizes compare content: nearer to the pixels, so a step changes more
@@ -170,30 +171,6 @@ def stylize(
     >>> result.image.shape, len(result.history)
     (torch.Size([1, 3, 48, 64]), 2)
     """
+    settings = {name: value for name, value in locals().items() if name != "watch"}
     check_callback("stylize: watch", watch)
-    run = stylize_run(
-        content,
-        style,
-        size=size,
-        steps=steps,
-        content_weight=content_weight,
-        style_weight=style_weight,
-        photorealism_weight=photorealism_weight,
-        total_variation_weight=total_variation_weight,
-        exact=exact,
-        regions=regions,
-        style_mix=style_mix,
-        style_scale=style_scale,
-        color=color,
-        vgg=vgg,
-        start=start,
-        optimizer=optimizer,
-        coarse_to_fine=coarse_to_fine,
-        seed=seed,
-        device=device,
-        tile=tile,
-        precision=precision,
-        checkpoint=checkpoint,
-        resume=resume,
-    )
-    return run.finish(watch)
+    return stylize_run(**settings).finish(watch)

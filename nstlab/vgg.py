@@ -17,13 +17,13 @@ import torch
 import torch.nn.functional as nnf
 from torch import Tensor, nn
 
-from nstlab.files.architecture import layer_names, starts_a_block, stride
-from nstlab.files.filter_files import BUNDLED, DATA, Filters, load_filters
-from nstlab.files.pixels import described
-from nstlab.files.weight_files import kept_tensors
+from nstlab.base.files.architecture import layer_names, starts_a_block, stride
+from nstlab.base.files.filter_files import BUNDLED, DATA, Filters, load_filters
+from nstlab.base.files.pixels import described
+from nstlab.base.files.weight_files import kept_tensors
+from nstlab.base.numerics.arguments import SEEDS, check_choices, check_type, whole
+from nstlab.base.numerics.modes import entrance, without_modes
 from nstlab.images import load_image, samples
-from nstlab.numerics.arguments import SEEDS, check_choices, check_type, whole
-from nstlab.numerics.modes import entrance, without_modes
 
 CONTENT_LAYER = "conv4_2"  # of [1]
 STYLE_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")  # of [1]

@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import inspect
 import re
 import subprocess
 import sys
@@ -13,11 +14,12 @@ import nstlab
 
 ROOT = Path(nstlab.__file__).parent
 STORY = [
-    "images", "vgg", "textbook", "losses", "laplacian", "colors", "terms", "objective", "optimizers", "runs",
-    "starts", "coarse_to_fine", "regions", "transfer_targets", "transfer_objective", "transfer", "photorealism",
+    "images", "vgg", "textbook", "losses", "laplacian", "terms", "objective", "preparation", "optimizers", "runs",
+    "coarse_to_fine", "transfer", "photorealism",
 ]  # fmt: skip
-BELOW = {"files", "numerics"}  # what the story stands on
-LEAVES = {"notebook", "course"}  # what only looks on
+PAGES = [page for page in STORY if page != "preparation"]  # a room among the pages: of many pages, with one job
+BELOW = {"base"}  # what the story stands on
+LEAVES = {"notebook", "course", "command_line"}  # what only looks on
 
 
 def imported(path: Path) -> set[str]:
@@ -29,23 +31,24 @@ def imported(path: Path) -> set[str]:
 
 
 def test_the_top_level_is_the_story_and_two_doors():
-    assert {path.stem for path in ROOT.glob("*.py")} == {*STORY, "__init__", "__main__"}
+    assert {path.stem for path in ROOT.glob("*.py")} == {*PAGES, "__init__", "__main__"}
 
 
-@pytest.mark.parametrize("page", STORY)
+@pytest.mark.parametrize("page", PAGES)
 def test_a_page_is_short_and_imports_only_pages_before_it(page):
     path = ROOT / f"{page}.py"
     assert len(path.read_text().splitlines()) <= 200
     assert imported(path) <= {*STORY[: STORY.index(page)], *BELOW}
 
 
-@pytest.mark.parametrize("room", ["files", "numerics", "engine", "control", "course", "notebook", "command_line"])
+@pytest.mark.parametrize("room", ["base", "preparation", "engine", "control", "course", "notebook", "command_line"])
 def test_a_room_imports_only_what_it_may(room):
-    allowed = {"files": {"files"}, "numerics": {"numerics"}}.get(room, {room, *STORY, *BELOW})
-    allowed |= {"control"} if room in LEAVES else set()
-    allowed |= {"control", "notebook"} if room == "command_line" else set()
+    pages = {"base": [], "preparation": STORY[: STORY.index("preparation")]}.get(room, STORY)
+    may = {room, *BELOW, *pages}
+    may |= {"control"} if room in LEAVES else set()
+    may |= {"notebook"} if room == "command_line" else set()
     for path in (ROOT / room).rglob("*.py"):
-        assert imported(path) <= allowed, path
+        assert imported(path) <= may, path
 
 
 def test_the_engine_is_imported_in_one_place_only():
@@ -95,3 +98,10 @@ def test_nothing_heavy_is_imported_before_it_is_used():
 
 def test_types_are_published():
     assert (ROOT / "py.typed").exists()
+
+
+@pytest.mark.parametrize("call", ["stylize", "photorealize", "texture"])
+def test_a_call_takes_what_its_stream_takes_and_a_watcher(call):
+    parameters = dict(inspect.signature(getattr(nstlab, call)).parameters)
+    del parameters["watch"]
+    assert parameters == dict(inspect.signature(getattr(nstlab, f"{call}_run")).parameters)

@@ -12,15 +12,12 @@ from pathlib import Path
 from torch import Tensor
 from tqdm import tqdm
 
+from nstlab import Film, Photograph, Record, Result, Step, load_alpha, resize, save_image
 from nstlab.command_line.commands import RUNS, descriptions, photograph_from
 from nstlab.command_line.interruptions import Interruptions, say
 from nstlab.command_line.outputs import reserved, stage_paths, write_all
-from nstlab.control.films import Film
 from nstlab.control.photographs import STEPS as PHOTOGRAPH_STEPS
-from nstlab.control.photographs import Photograph
-from nstlab.images import load_alpha, resize, save_image
 from nstlab.notebook.figures import plot_losses, save_figure, save_losses
-from nstlab.runs import Record, Result, Step
 
 Watch = Callable[["tqdm[object]", Step], object]
 

@@ -8,24 +8,28 @@ from typing import cast
 
 from torch import Tensor
 
+from nstlab import (
+    VGG,
+    ContentTerm,
+    Objective,
+    Photograph,
+    Regions,
+    Run,
+    StyleTerm,
+    load_image,
+    load_regions,
+    photograph,
+    photorealize_run,
+    save_image,
+    style_transfer_objective,
+    stylize_run,
+    texture_run,
+)
 from nstlab.command_line.interruptions import say
-from nstlab.control.photographs import Photograph, photograph
-from nstlab.control.textures import texture_run
-from nstlab.images import load_image, save_image
-from nstlab.objective import Objective, engine
-from nstlab.photorealism import photorealize_run
-from nstlab.regions import Regions, load_regions
-from nstlab.runs import Run
-from nstlab.starts import NAMED_STARTS
-from nstlab.terms import ContentTerm, StyleTerm
-from nstlab.transfer import stylize_run
-from nstlab.transfer_objective import style_transfer_objective
-from nstlab.vgg import VGG
 
 
 def stylize_from(options: argparse.Namespace) -> Run:
     """The run that `nstlab stylize` asks for."""
-    start = options.start if options.start in NAMED_STARTS else load_image(options.start)
     return stylize_run(
         options.content,
         options.style,
@@ -41,7 +45,7 @@ def stylize_from(options: argparse.Namespace) -> Run:
         color=options.color,
         exact=options.exact,
         vgg=VGG(options.network, pooling=options.pooling, weights=options.weights),
-        start=start,
+        start=options.start,
         optimizer=options.optimizer,
         coarse_to_fine=not options.one_size,
         seed=options.seed,
@@ -118,22 +122,10 @@ def regions_from(options: argparse.Namespace) -> Regions | None:
 
 def descriptions(options: argparse.Namespace, objective: Objective) -> list[str]:
     """What is to be known before a run: how it is computed, and with --exact what the weights mean."""
-    lines = [computation(objective)]
+    lines = [objective.computation()]
     if getattr(options, "exact", False) and len(options.style) == 1 and options.content_regions is None:
         lines.append(factors(objective))
     return [line for line in lines if line]
-
-
-def computation(objective: Objective) -> str:
-    """How the network is computed and how much memory that takes; nothing if there is no network or no engine."""
-    fast = engine()
-    if objective.vgg is None or fast is None:
-        return ""
-    plan, size = fast.plan(objective), f"{objective.size[1]} x {objective.size[0]} px"
-    parts = f"in {len(plan.tiles)} tiles" if len(plan.tiles) > 1 else "at once"
-    where = f"{objective.vgg.network} in {plan.precision} on {objective.device}"
-    memory = fast.run_memory(objective.vgg, objective.layers, objective.size, plan.tile, plan.precision)
-    return f"{where}, {size} {parts}: about {memory / 1e6:,.0f} MB of memory"
 
 
 def factors(objective: Objective) -> str:

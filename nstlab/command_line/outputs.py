@@ -9,11 +9,11 @@ from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from nstlab.base.files.atomic import replaceable
+from nstlab.base.files.locks import locked
+from nstlab.base.files.sample_images import samples
 from nstlab.control.films import WRITERS as FILM_WRITERS
 from nstlab.control.photographs import STAGES
-from nstlab.files.atomic import replaceable
-from nstlab.files.locks import locked
-from nstlab.files.sample_images import samples
 from nstlab.images import WITH_ALPHA, WRITERS
 from nstlab.notebook.figures import figure_formats
 

@@ -22,9 +22,8 @@ from typing import IO, cast
 from PIL import Image
 from torch import Tensor
 
-from nstlab.files.atomic import replacing
-from nstlab.images import resize, to_pil
-from nstlab.runs import Step
+from nstlab import Step, resize, to_pil
+from nstlab.base.files.atomic import replacing
 
 MIN_FPS, MAX_FPS = 0.1, 50.0  # a GIF counts hundredths of a second; players slow down frames of one hundredth
 WEBP_QUALITY = 90

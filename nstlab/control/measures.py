@@ -17,18 +17,25 @@ import torch
 import torch.nn.functional as nnf
 from torch import Tensor
 
-from nstlab.colors import color_statistics, luminance
-from nstlab.images import ImageSource, load_image
-from nstlab.laplacian import MattingLaplacian
-from nstlab.losses import region_gram_matrices
-from nstlab.numerics.arguments import naming
-from nstlab.numerics.devices import default_device
-from nstlab.numerics.modes import entrance
-from nstlab.regions import Regions, on_grid, region_style_losses
-from nstlab.runs import Result
-from nstlab.terms import BOUND
-from nstlab.transfer_objective import check_regions, network_on
-from nstlab.vgg import STYLE_LAYERS, VGG
+from nstlab import (
+    STYLE_LAYERS,
+    VGG,
+    ImageSource,
+    MattingLaplacian,
+    Regions,
+    Result,
+    default_device,
+    load_image,
+    luminance,
+    on_grid,
+    region_gram_matrices,
+)
+from nstlab.base.numerics.arguments import naming
+from nstlab.base.numerics.modes import entrance
+from nstlab.preparation.colors import color_statistics
+from nstlab.preparation.inputs import network_on
+from nstlab.preparation.regions import check_regions, region_style_losses
+from nstlab.preparation.weights import BOUND
 
 WINDOW, SIGMA = 11, 1.5  # pixels: side and standard deviation of the Gaussian window of [3]
 K1, K2 = 0.01, 0.03  # of [3]

@@ -13,19 +13,28 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from nstlab.coarse_to_fine import enlarged, optimize, shrunk
-from nstlab.colors import match_colors
+from nstlab import (
+    VGG,
+    ImageSource,
+    MattingLaplacian,
+    Regions,
+    Result,
+    Step,
+    load_image,
+    match_colors,
+    on_grid,
+    optimize,
+    style_transfer_objective,
+)
+from nstlab.base.numerics.arguments import check_callback, naming, short, whole
+from nstlab.base.numerics.devices import chosen_device
+from nstlab.base.numerics.modes import entrance
+from nstlab.coarse_to_fine import enlarged, shrunk
 from nstlab.control.proposals import propose_regions
-from nstlab.images import MIN_SIDE, ImageSource, load_image
-from nstlab.laplacian import MattingLaplacian
-from nstlab.numerics.arguments import check_callback, naming, short, whole
-from nstlab.numerics.devices import chosen_device
-from nstlab.numerics.modes import entrance
-from nstlab.regions import Regions, on_grid
-from nstlab.runs import Result, Step
-from nstlab.terms import check_weights
-from nstlab.transfer_objective import check_regions, network_on, style_transfer_objective
-from nstlab.vgg import VGG
+from nstlab.images import MIN_SIDE
+from nstlab.preparation.inputs import network_on
+from nstlab.preparation.regions import check_regions
+from nstlab.preparation.weights import check_weights
 
 WEIGHT = 2e3  # lambda of the solves
 CONTENT_WEIGHT = 0.4  # relative; a photograph stays nearer to its content than a painting does

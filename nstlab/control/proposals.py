@@ -6,15 +6,12 @@ import torch
 import torch.nn.functional as nnf
 from torch import Tensor
 
+from nstlab import VGG, ImageSource, MattingLaplacian, Regions, load_image
+from nstlab.base.numerics.arguments import SEEDS, check_type, naming, whole
+from nstlab.base.numerics.devices import chosen_device
+from nstlab.base.numerics.modes import entrance
 from nstlab.coarse_to_fine import shrunk
-from nstlab.images import ImageSource, load_image
-from nstlab.laplacian import MattingLaplacian
-from nstlab.numerics.arguments import SEEDS, check_type, naming, whole
-from nstlab.numerics.devices import chosen_device
-from nstlab.numerics.modes import entrance
-from nstlab.regions import Regions
-from nstlab.transfer_objective import network_on
-from nstlab.vgg import VGG
+from nstlab.preparation.inputs import network_on
 
 LAYERS = ("conv3_1", "conv4_1", "conv5_1")  # from texture to things
 CELL = 8  # pixels: the stride of conv4_1, on whose grid the responses are compared

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch.nn.functional as nnf
 from torch import Tensor
 
-from nstlab.regions import Regions
+from nstlab import Regions
 
 
 def merged(regions: Regions, chosen: Sequence[int]) -> Regions:

@@ -9,7 +9,7 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from nstlab.images import to_pil
+from nstlab import to_pil
 
 TILE, GAP, FONT_SIZE = 224, 12, 16  # pixels: longer side of an image, space around it, height of the text
 INK, FAINT, GRAY = "#222222", "#777777", "#dddddd"

@@ -20,12 +20,11 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
+from nstlab import Record, Result, stylize
+from nstlab.base.files.atomic import replacing
+from nstlab.base.files.pixels import described
+from nstlab.base.numerics.arguments import check_type, naming, short
 from nstlab.control.sheets import contact_sheet
-from nstlab.files.atomic import replacing
-from nstlab.files.pixels import described
-from nstlab.numerics.arguments import check_type, naming, short
-from nstlab.runs import Record, Result
-from nstlab.transfer import stylize
 
 NOT_RUN = "not run: the sweep was interrupted"
 Settings = dict[str, Any]

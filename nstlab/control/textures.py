@@ -11,18 +11,29 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from nstlab.coarse_to_fine import CoarseToFine, optimize, pyramid, shrunk
-from nstlab.files.architecture import stride
-from nstlab.images import MIN_SIDE, ImageSource, is_gray, load_image, resize
-from nstlab.numerics.arguments import check_callback, naming, whole
-from nstlab.numerics.devices import chosen_device
-from nstlab.numerics.modes import entrance
-from nstlab.objective import Objective, engine
-from nstlab.runs import Result, Run, Step
-from nstlab.terms import StyleTerm, relative_weights
-from nstlab.transfer_objective import network_on
-from nstlab.transfer_targets import targets
-from nstlab.vgg import STYLE_LAYERS, VGG
+from nstlab import (
+    STYLE_LAYERS,
+    VGG,
+    ImageSource,
+    Objective,
+    Result,
+    Run,
+    Step,
+    StyleTerm,
+    load_image,
+    optimize,
+    pyramid,
+    relative_weights,
+    resize,
+    targets,
+)
+from nstlab.base.files.architecture import stride
+from nstlab.base.numerics.arguments import check_callback, naming, whole
+from nstlab.base.numerics.devices import chosen_device
+from nstlab.base.numerics.modes import entrance
+from nstlab.coarse_to_fine import CoarseToFine, shrunk
+from nstlab.images import MIN_SIDE, is_gray
+from nstlab.preparation.inputs import network_on
 
 SAMPLE_SIZE = 1024  # pixels: limit of the longer side of a sample
 GRID = stride(STYLE_LAYERS[-1])  # pixels: at multiples of it all poolings are without remainder
@@ -69,10 +80,8 @@ def texture_run(
 
     smallest = max(full) * min(1, MIN_SIDE / min(sample.shape[2:]))  # the sample shrinks as the texture does
     stages = [(objective(longer), n) for longer, n in pyramid(max(full), steps) if longer >= smallest]
-    fast = engine()
-    if fast and seen_by.padding == "circular":  # it cannot be divided into tiles: told now, not at the largest size
-        for of_size, _ in stages:
-            fast.plan(of_size)
+    for of_size, _ in stages:
+        of_size.computation()  # one that cannot be divided into tiles is refused now, not at the largest size
     run = optimize(stages, "noise", optimizer=optimizer, seed=seed)
     if tileable:
         assert isinstance(run.points, CoarseToFine)
@@ -117,20 +126,9 @@ def texture(
     >>> result.image.shape
     torch.Size([1, 3, 64, 80])
     """
+    settings = {name: value for name, value in locals().items() if name != "watch"}
     check_callback("texture: watch", watch)
-    run = texture_run(
-        style,
-        size,
-        tileable=tileable,
-        steps=steps,
-        seed=seed,
-        vgg=vgg,
-        device=device,
-        optimizer=optimizer,
-        tile=tile,
-        precision=precision,
-    )
-    return run.finish(watch)
+    return texture_run(**settings).finish(watch)
 
 
 def texture_size(size: int | tuple[int, int], sample: Tensor, tileable: bool) -> tuple[int, int]:

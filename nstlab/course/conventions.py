@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nstlab import CONTENT_LAYER, STYLE_LAYERS
-from nstlab.files.architecture import MAPS, block, places_of
+from nstlab.base.files.architecture import MAPS, block, places_of
 
 
 @dataclass(frozen=True)

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Collection, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor
 
+from nstlab.base.files.architecture import places_of, stride
 from nstlab.engine import buffers
 from nstlab.engine.losses import RegionProduct, SelfProduct, SquaredDistance
-from nstlab.engine.memory import automatic_tile, evaluation_memory
+from nstlab.engine.memory import automatic_tile, evaluation_memory, run_memory
 from nstlab.engine.network import read
 from nstlab.engine.out_of_memory import check_fits, explained
 from nstlab.engine.precision import checked_precision
 from nstlab.engine.tiles import Tile, halo, tiles, whole
-from nstlab.files.architecture import places_of, stride
 from nstlab.objective import Objective, layers_of
-from nstlab.regions import RegionStyleTerm, on_grid
+from nstlab.preparation.regions import RegionStyleTerm, on_grid
 from nstlab.terms import ContentTerm, Loss, StyleTerm
 from nstlab.vgg import VGG
 
@@ -58,6 +58,16 @@ def plan(objective: Objective) -> Plan:
             )
         PLANS[objective] = Plan(precision, tile, parts)
     return PLANS[objective]
+
+
+def computation(objective: Objective) -> str:
+    """How an objective with a network is evaluated, and in how much memory. Raises as `plan` does."""
+    vgg, size, (precision, tile, parts) = cast(VGG, objective.vgg), objective.size, plan(objective)
+    memory = run_memory(vgg, objective.layers, size, tile, precision)
+    return (
+        f"{vgg.network} in {precision} on {objective.device}, {size[1]} x {size[0]} px "
+        f"{f'in {len(parts)} tiles' if len(parts) > 1 else 'at once'}: about {memory / 1e6:,.0f} MB of memory"
+    )
 
 
 def resolve_auto(

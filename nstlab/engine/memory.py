@@ -7,12 +7,12 @@ from collections.abc import Collection
 import psutil
 import torch
 
+from nstlab.base.files.architecture import places_of, starts_a_block
 from nstlab.engine import buffers, winograd
 from nstlab.engine.containers import container_memory
 from nstlab.engine.network import KEPT
 from nstlab.engine.precision import PRECISIONS
 from nstlab.engine.tiles import ALIGNED, GRID, halo, tiles
-from nstlab.files.architecture import places_of, starts_a_block
 from nstlab.optimizers import MEMORY
 from nstlab.vgg import VGG
 

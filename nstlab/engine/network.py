@@ -23,12 +23,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from nstlab.base.files.architecture import starts_a_block
 from nstlab.engine import convolution, winograd
 from nstlab.engine.buffers import empty
 from nstlab.engine.first_derivative import no_second_derivative
 from nstlab.engine.pooling import POOLINGS, Pooling, relu_backward
 from nstlab.engine.precision import PRECISIONS, apply_in_float16, float16_to_float32
-from nstlab.files.architecture import starts_a_block
 from nstlab.vgg import VGG
 
 Reader = tuple[int, Callable[[Tensor], Tensor]]  # the index of a layer, and a function of its responses

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from nstlab.files.architecture import stride
+from nstlab.base.files.architecture import stride
 from nstlab.vgg import VGG
 
 GRID = 16  # pixels: the stride of block 5, after four poolings; tiles are cut along multiples of it

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import ipywidgets as widgets
 
-from nstlab.images import load_image
+from nstlab import CONTENT_WEIGHT, Run, load_image, photorealize_run, stylize_run
 from nstlab.notebook.image_picker import ImagePicker
 from nstlab.notebook.run_panel import LiveRun
-from nstlab.photorealism import photorealize_run
-from nstlab.runs import Run
-from nstlab.transfer import stylize_run
-from nstlab.transfer_objective import CONTENT_WEIGHT
 
 
 class StyleTransferApp(widgets.VBox):  # type: ignore[misc]

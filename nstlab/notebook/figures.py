@@ -17,9 +17,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
-from nstlab.files.atomic import replacing
-from nstlab.images import to_pil
-from nstlab.runs import Record
+from nstlab import Record, to_pil
+from nstlab.base.files.atomic import replacing
 
 COLORS = {
     "content": "#0072b2",

@@ -10,9 +10,9 @@ from typing import Any, Literal
 import ipywidgets as widgets
 import traitlets
 
-from nstlab.files.decoding import ImageError
-from nstlab.files.sample_images import samples
-from nstlab.images import ImageSource, load_image, to_pil
+from nstlab import ImageSource, load_image, to_pil
+from nstlab.base.files.decoding import ImageError
+from nstlab.base.files.sample_images import samples
 from nstlab.notebook.figures import image_html
 
 SIDE = 160  # longer side of the preview in pixels

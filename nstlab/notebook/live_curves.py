@@ -9,8 +9,8 @@ import html
 import math
 from collections.abc import Sequence
 
+from nstlab import Record
 from nstlab.notebook.figures import COLORS
-from nstlab.runs import Record
 
 WIDTH, PANEL_HEIGHT = 520, 170  # in CSS pixels; one panel above the other
 LEFT, RIGHT, TOP, BOTTOM = 46, 112, 22, 24  # margins of a panel: for tick labels, legend, heading, epochs

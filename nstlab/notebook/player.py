@@ -8,8 +8,8 @@ from contextlib import AbstractContextManager, nullcontext
 from threading import Lock, Thread
 from typing import Literal
 
+from nstlab import Run
 from nstlab.notebook.interrupts import HeldInterrupts
-from nstlab.runs import Run
 
 State = Literal["ready", "running", "paused", "stopped", "finished", "failed"]
 ENDED = ("stopped", "finished", "failed")

@@ -9,11 +9,10 @@ import anywidget
 import ipywidgets as widgets
 import traitlets
 
+from nstlab import ImageSource, Regions, load_image, to_pil
 from nstlab.control.region_edits import dropped, merged, swapped
-from nstlab.images import ImageSource, load_image, to_pil
 from nstlab.notebook.figures import image_html
 from nstlab.notebook.region_figures import color_of, outlined, tinted
-from nstlab.regions import Regions
 
 SIDE = 384  # pixels: longer side of the images on the page
 ACTIONS = {  # icon, and what the button says when the mouse rests on it

@@ -10,10 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from torch import Tensor
 
-from nstlab.control.photographs import Photograph
-from nstlab.images import resize, to_pil
+from nstlab import Photograph, Regions, on_grid, resize, to_pil
 from nstlab.notebook.figures import compare, figure
-from nstlab.regions import Regions, on_grid
 
 PALETTE = ("#56b4e9", "#d55e00", "#009e73", "#f0e442", "#cc79a7", "#0072b2", "#e69f00", "#999999")  # Okabe and Ito
 STRENGTH = 0.55  # of the colors over the image

@@ -10,11 +10,10 @@ from collections.abc import Sequence
 import ipywidgets as widgets
 from PIL import Image
 
-from nstlab.images import to_pil
+from nstlab import Record, Run, to_pil
 from nstlab.notebook.figures import image_html
 from nstlab.notebook.live_curves import losses_svg
 from nstlab.notebook.player import ENDED, Player
-from nstlab.runs import Record, Run
 
 SIDE = 320  # longer side of the picture on the page, in CSS pixels
 STATUS = {

@@ -13,9 +13,9 @@ import ipywidgets as widgets
 from IPython.core.getipython import get_ipython
 from torch import Tensor
 
+from nstlab import Record, Run
 from nstlab.notebook.player import ENDED, Player
 from nstlab.notebook.run_display import RunView, status_parts
-from nstlab.runs import Record, Run
 
 FRAME_INTERVAL = 0.25  # seconds between two frames, at least: drawing takes time from the run
 SLIDER_DECADES = 3  # range of a weight's slider, to both sides of the weight

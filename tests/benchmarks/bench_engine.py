@@ -27,7 +27,7 @@ from nstlab.engine import convolution, evaluation, losses, network, winograd
 from nstlab.engine.precision import at_least_float32, checked_precision
 from nstlab.images import load_image, resize
 from nstlab.losses import gram_matrix
-from nstlab.transfer_objective import style_transfer_objective
+from nstlab.preparation.style_transfer import style_transfer_objective
 from nstlab.vgg import VGG
 
 PAIR = ("chenonceau_river", "starry_night")

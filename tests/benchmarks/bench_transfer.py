@@ -22,16 +22,16 @@ import torch
 from textbook import Textbook
 from torch import Tensor
 
+from nstlab.base.files.architecture import places_of
+from nstlab.base.files.sample_images import samples
 from nstlab.coarse_to_fine import optimize
 from nstlab.engine.memory import evaluation_memory
 from nstlab.engine.precision import PRECISIONS, checked_precision
-from nstlab.files.architecture import places_of
-from nstlab.files.sample_images import samples
 from nstlab.images import load_image, resize
 from nstlab.objective import Objective
-from nstlab.starts import starting_image
+from nstlab.preparation.starts import starting_image
+from nstlab.preparation.style_transfer import style_transfer_objective
 from nstlab.transfer import stylize, stylize_run
-from nstlab.transfer_objective import style_transfer_objective
 from nstlab.vgg import STYLE_LAYERS, VGG
 
 OUT = Path("out/bench")

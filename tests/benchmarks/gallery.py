@@ -15,15 +15,15 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from nstlab.base.files.sample_images import IMAGES
 from nstlab.control.photographs import photograph
 from nstlab.course.conventions import CONVENTIONS
-from nstlab.files.sample_images import IMAGES
 from nstlab.images import load_image, resize, to_pil
 from nstlab.laplacian import MattingLaplacian
-from nstlab.regions import load_regions
+from nstlab.preparation.regions import load_regions
+from nstlab.preparation.style_transfer import style_transfer_objective
 from nstlab.runs import Record
 from nstlab.transfer import stylize
-from nstlab.transfer_objective import style_transfer_objective
 from nstlab.vgg import VGG
 
 FIGURES = Path("notebooks/figures")

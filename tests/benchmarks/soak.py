@@ -20,8 +20,8 @@ from tqdm import tqdm
 from nstlab.images import load_image, samples
 from nstlab.objective import Objective
 from nstlab.photorealism import photorealize_run
+from nstlab.preparation.starts import starting_image
 from nstlab.runs import Run
-from nstlab.starts import starting_image
 from nstlab.transfer import stylize_run
 from nstlab.vgg import VGG
 

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from nstlab.files.architecture import layer_names
-from nstlab.files.filter_files import load_filters
+from nstlab.base.files.architecture import layer_names
+from nstlab.base.files.filter_files import load_filters
 
 CONTENT_LAYER, CONTENT_WEIGHT = "conv4_2", 0.04
 STYLE_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")

@@ -13,9 +13,9 @@ from nstlab.control.measures import STYLE_LAYERS, edges, frechet_distance, gram_
 from nstlab.images import load_image
 from nstlab.laplacian import MattingLaplacian
 from nstlab.losses import equal_weights
-from nstlab.regions import Regions
+from nstlab.preparation.regions import Regions
+from nstlab.preparation.style_transfer import style_transfer_objective
 from nstlab.runs import Result
-from nstlab.transfer_objective import style_transfer_objective
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from nstlab.colors import color_statistics
+from nstlab.base.files.sample_images import IMAGES
 from nstlab.control import photographs
 from nstlab.control.photographs import (
     STAGES,
@@ -12,10 +12,10 @@ from nstlab.control.photographs import (
     moments,
     photograph,
 )
-from nstlab.files.sample_images import IMAGES
 from nstlab.images import load_image
 from nstlab.laplacian import MattingLaplacian
-from nstlab.regions import Regions, load_regions
+from nstlab.preparation.colors import color_statistics
+from nstlab.preparation.regions import Regions, load_regions
 
 DAY, NIGHT = "waterfront_day", "waterfront_night"
 SUMMER, AUTUMN = "hills_summer", "hills_autumn"

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from nstlab.base.files.sample_images import IMAGES
 from nstlab.control.proposals import MANY, SMALL, joined, k_means, propose_regions
-from nstlab.files.sample_images import IMAGES
 from nstlab.images import load_image
-from nstlab.regions import Regions, load_regions, on_grid
+from nstlab.preparation.regions import Regions, load_regions, on_grid
 
 
 def agreement(proposed: Regions, drawn: Regions) -> float:

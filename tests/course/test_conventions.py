@@ -7,7 +7,7 @@ import torch.nn.functional as nnf
 from nstlab.course.conventions import CONVENTIONS
 from nstlab.images import load_image
 from nstlab.losses import gram_matrix
-from nstlab.transfer_objective import style_transfer_objective
+from nstlab.preparation.style_transfer import style_transfer_objective
 from nstlab.vgg import VGG
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from nstlab.engine import buffers
 from nstlab.engine.buffers import ALIGNED, CURRENT, LARGE, Buffer, empty
 from nstlab.images import load_image
-from nstlab.transfer_objective import style_transfer_objective
+from nstlab.preparation.style_transfer import style_transfer_objective
 from nstlab.vgg import VGG
 
 

@@ -13,9 +13,9 @@ from nstlab.engine import evaluate
 from nstlab.images import load_image
 from nstlab.laplacian import MattingLaplacian
 from nstlab.objective import Objective, Point, engine
-from nstlab.regions import Regions, RegionStyleTerm
+from nstlab.preparation.regions import Regions, RegionStyleTerm
+from nstlab.preparation.style_transfer import style_transfer_objective
 from nstlab.terms import ContentTerm, PhotorealismTerm, StyleTerm, Term, TotalVariationTerm
-from nstlab.transfer_objective import style_transfer_objective
 from nstlab.vgg import VGG
 
 # relative tolerance of losses and gradient, by precision

@@ -10,9 +10,9 @@ from nstlab.engine import evaluate
 from nstlab.engine.precision import PRECISIONS, checked_precision, fastest_precision
 from nstlab.images import load_image
 from nstlab.objective import Objective
+from nstlab.preparation.style_transfer import style_transfer_objective
 from nstlab.terms import ContentTerm, StyleTerm
 from nstlab.transfer import stylize
-from nstlab.transfer_objective import style_transfer_objective
 from nstlab.vgg import VGG
 
 

@@ -5,17 +5,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nstlab.base.files.architecture import places_of
 from nstlab.engine import buffers
 from nstlab.engine.evaluation import evaluate, plan
 from nstlab.engine.memory import PEAK, PEAK_FLOAT16, WORKSPACE, evaluation_memory, fitting_tile, free_memory, run_memory
 from nstlab.engine.network import KEPT, read
 from nstlab.engine.tiles import ALIGNED, GRID, halo, tiles
-from nstlab.files.architecture import places_of
 from nstlab.images import load_image
 from nstlab.objective import Objective
+from nstlab.preparation.style_transfer import style_transfer_objective
 from nstlab.terms import Term
 from nstlab.transfer import stylize, stylize_run
-from nstlab.transfer_objective import style_transfer_objective
 from nstlab.vgg import CONTENT_LAYER, STYLE_LAYERS, VGG
 
 LAYERS = (CONTENT_LAYER, *STYLE_LAYERS)

@@ -12,11 +12,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nstlab.coarse_to_fine import optimize
-from nstlab.files.checkpoints import Checkpoint, CheckpointError
+from nstlab.base.files.checkpoints import Checkpoint, CheckpointError
+from nstlab.coarse_to_fine import STATE_TYPES, optimize
 from nstlab.images import load_image, save_image
 from nstlab.objective import Objective
-from nstlab.runs import STATE_TYPES, Run
+from nstlab.runs import Run
 from nstlab.terms import Term
 from nstlab.transfer import stylize, stylize_run
 

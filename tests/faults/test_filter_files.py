@@ -17,8 +17,8 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nstlab.files.architecture import shapes
-from nstlab.files.filter_files import WeightsError, load_filters
+from nstlab.base.files.architecture import shapes
+from nstlab.base.files.filter_files import WeightsError, load_filters
 from nstlab.vgg import VGG
 
 GB = 1024**3

@@ -14,9 +14,9 @@ import torch
 from PIL import Image
 
 from nstlab import __main__ as cli
-from nstlab.files.atomic import replacing
-from nstlab.files.locks import locked
-from nstlab.files.sample_images import IMAGES
+from nstlab.base.files.atomic import replacing
+from nstlab.base.files.locks import locked
+from nstlab.base.files.sample_images import IMAGES
 from nstlab.images import ImageError, load_alpha, load_image, save_image
 
 STYLIZE = "stylize horses great_wave --size 64 --steps 1 --one-size"
@@ -126,7 +126,7 @@ def test_a_folder_without_the_right_to_write_is_refused(capsys):
 
 WRITING = """
 import sys, time
-from nstlab.files.atomic import replacing
+from nstlab.base.files.atomic import replacing
 with replacing(sys.argv[1]) as temporary:
     temporary.write_bytes(b"half")
     print(temporary, flush=True)
@@ -177,8 +177,8 @@ def test_an_error_leaves_nothing_and_rights_are_kept(tmp_path):
 
 LOCKING = """
 import sys, time
-from nstlab.files.locks import locked
-from nstlab.files.sample_images import IMAGES
+from nstlab.base.files.locks import locked
+from nstlab.base.files.sample_images import IMAGES
 with locked(sys.argv[1], "--output"):
     print("locked", flush=True)
     time.sleep(60)

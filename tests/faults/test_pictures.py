@@ -17,9 +17,9 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image, ImageCms, PngImagePlugin, TiffImagePlugin
 from torch.testing import assert_close
 
-from nstlab.files.decoding import ImageError
-from nstlab.files.limits import MAX_SCANS
-from nstlab.files.sample_images import samples
+from nstlab.base.files.decoding import ImageError
+from nstlab.base.files.limits import MAX_SCANS
+from nstlab.base.files.sample_images import samples
 from nstlab.images import load_image, resize
 
 MB = 1024**2

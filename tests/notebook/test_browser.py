@@ -58,7 +58,7 @@ other
 ----
 import torch
 from nstlab.notebook.region_editor import RegionEditor
-from nstlab.regions import Regions
+from nstlab.preparation.regions import Regions
 thirds = torch.eye(3).view(3, 1, 1, 3).repeat_interleave(90, 3).expand(3, 1, 180, 270)
 regions = Regions(thirds, thirds, ("left", "middle", "right"))
 editor = RegionEditor("waterfront_day", torch.rand(1, 3, 180, 270), regions)

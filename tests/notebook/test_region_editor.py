@@ -7,7 +7,7 @@ import torch
 
 from nstlab.control.region_edits import dropped, merged, swapped
 from nstlab.notebook.region_editor import RegionEditor
-from nstlab.regions import Regions
+from nstlab.preparation.regions import Regions
 
 NAMES = ("sky", "trees", "clouds")
 

@@ -4,7 +4,7 @@ import torch
 
 from nstlab.control.photographs import STAGES, Photograph
 from nstlab.notebook.region_figures import LINE, PALETTE, STRENGTH, outlined, rgb, show_photograph, show_regions, tinted
-from nstlab.regions import Regions
+from nstlab.preparation.regions import Regions
 
 
 def halves():

@@ -17,8 +17,8 @@ import torch
 from nbclient import NotebookClient
 from PIL import ExifTags, Image
 
+from nstlab.base.files.decoding import ImageError
 from nstlab.coarse_to_fine import optimize
-from nstlab.files.decoding import ImageError
 from nstlab.images import load_image, save_image
 from nstlab.notebook.image_picker import ImagePicker
 from nstlab.notebook.live_curves import losses_svg

@@ -12,17 +12,17 @@ import torch
 from PIL import Image
 
 from nstlab import __main__ as cli
-from nstlab.colors import COLORS
+from nstlab.base.files.sample_images import IMAGES
 from nstlab.command_line.commands import stylize_from
 from nstlab.command_line.parser import PHOTOREALIZE_STEPS, parser
 from nstlab.control.photographs import photograph
 from nstlab.control.textures import texture_run
-from nstlab.files.sample_images import IMAGES
 from nstlab.images import load_image
 from nstlab.optimizers import OPTIMIZERS, Adam
 from nstlab.photorealism import STEPS, photorealize_run
+from nstlab.preparation.colors import COLORS
+from nstlab.preparation.style_transfer import style_transfer_objective
 from nstlab.transfer import stylize_run
-from nstlab.transfer_objective import style_transfer_objective
 from nstlab.vgg import NETWORKS, POOLINGS, VGG
 
 SMALL = ["--size", "96", "--steps", "2"]

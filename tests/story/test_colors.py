@@ -3,18 +3,11 @@
 import pytest
 import torch
 
-from nstlab.colors import (
-    GAIN,
-    color_statistics,
-    luminance,
-    match_colors,
-    match_luminance,
-    with_luminance,
-)
 from nstlab.images import load_image, resize
 from nstlab.notebook.run_display import seconds_left
+from nstlab.preparation.colors import GAIN, color_statistics, luminance, match_colors, match_luminance, with_luminance
+from nstlab.preparation.style_transfer import style_transfer_objective
 from nstlab.transfer import stylize, stylize_run
-from nstlab.transfer_objective import style_transfer_objective
 
 
 def test_color_match_gives_the_targets_mean_and_covariance():

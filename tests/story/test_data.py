@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 from safetensors import safe_open
 
-from nstlab.files.filter_files import BUNDLED, BUNDLED_SHA256
-from nstlab.files.sample_images import IMAGES, samples
+from nstlab.base.files.filter_files import BUNDLED, BUNDLED_SHA256
+from nstlab.base.files.sample_images import IMAGES, samples
 from nstlab.images import load_image
-from nstlab.regions import load_regions
+from nstlab.preparation.regions import load_regions
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "nstlab" / "data"

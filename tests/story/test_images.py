@@ -16,8 +16,8 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image, ImageCms
 from torch.testing import assert_close
 
-from nstlab.files.decoding import ImageError
-from nstlab.files.sample_images import samples
+from nstlab.base.files.decoding import ImageError
+from nstlab.base.files.sample_images import samples
 from nstlab.images import load_image, resize, save_image, to_pil
 
 LEVEL = 1 / 255

@@ -7,17 +7,18 @@ import pytest
 import torch
 from torch import Tensor
 
+from nstlab.base.numerics.color_curvature import color_scale
 from nstlab.coarse_to_fine import enlarged, optimize
 from nstlab.images import load_image, resize
 from nstlab.losses import content_loss, equal_weights, style_loss
-from nstlab.numerics.color_curvature import color_scale
 from nstlab.objective import Objective
 from nstlab.optimizers import LBFGS, Adam, Descent
+from nstlab.preparation.style_transfer import style_transfer_objective
+from nstlab.preparation.targets import targets
+from nstlab.preparation.weights import relative_weights
 from nstlab.runs import DivergenceError, Run
-from nstlab.terms import StyleTerm, Term, relative_weights
+from nstlab.terms import StyleTerm, Term
 from nstlab.transfer import stylize
-from nstlab.transfer_objective import style_transfer_objective
-from nstlab.transfer_targets import targets
 from nstlab.vgg import CONTENT_LAYER, STYLE_LAYERS, VGG
 
 

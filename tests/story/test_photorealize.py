@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nstlab import __main__ as cli
-from nstlab.files.sample_images import samples
+from nstlab.base.files.sample_images import samples
 from nstlab.images import load_image, save_image
 from nstlab.laplacian import MattingLaplacian
 from nstlab.photorealism import photorealize, photorealize_run

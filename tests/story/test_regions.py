@@ -8,9 +8,9 @@ from PIL import Image
 from nstlab.images import ImageError, load_image
 from nstlab.losses import mean_gram_matrix, region_gram_matrices
 from nstlab.objective import Objective
-from nstlab.regions import Regions, load_regions, on_grid
+from nstlab.preparation.regions import Regions, load_regions, on_grid
+from nstlab.preparation.style_transfer import style_transfer_objective
 from nstlab.transfer import stylize, stylize_run
-from nstlab.transfer_objective import style_transfer_objective
 from nstlab.vgg import STYLE_LAYERS
 
 HALVES = torch.zeros(2, 1, 48, 64)

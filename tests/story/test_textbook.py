@@ -6,7 +6,7 @@ import torch
 from nstlab import textbook
 from nstlab.images import load_image
 from nstlab.losses import content_loss, gram_matrix, style_loss
-from nstlab.transfer_objective import style_transfer_objective
+from nstlab.preparation.style_transfer import style_transfer_objective
 from nstlab.vgg import VGG
 
 

@@ -4,15 +4,16 @@ import pytest
 import torch
 
 from nstlab import photorealize
+from nstlab.base.files.decoding import ImageError
+from nstlab.base.numerics.devices import checked_device, default_device
 from nstlab.coarse_to_fine import pyramid
 from nstlab.course.profiles import profile
-from nstlab.files.decoding import ImageError
 from nstlab.images import is_gray, load_image, without_color
-from nstlab.numerics.devices import checked_device, default_device
+from nstlab.preparation.inputs import network_on
+from nstlab.preparation.style_transfer import style_transfer_objective
 from nstlab.runs import DivergenceError
 from nstlab.terms import StyleTerm
 from nstlab.transfer import SMALL_CONTENT_FACTOR, stylize, stylize_run
-from nstlab.transfer_objective import network_on, style_transfer_objective
 from nstlab.vgg import VGG
 
 SMALL = {"size": 64, "steps": 3}

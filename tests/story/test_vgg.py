@@ -9,9 +9,8 @@ import safetensors.torch
 import torch
 from torchvision.models import vgg19
 
-from nstlab.coarse_to_fine import optimize
-from nstlab.files.architecture import layer_names, shapes, stride
-from nstlab.files.filter_files import (
+from nstlab.base.files.architecture import layer_names, shapes, stride
+from nstlab.base.files.filter_files import (
     BUNDLED,
     ORIGINAL,
     TORCHVISION,
@@ -21,7 +20,8 @@ from nstlab.files.filter_files import (
     load_filters,
     torchvision_keys,
 )
-from nstlab.files.sample_images import samples
+from nstlab.base.files.sample_images import samples
+from nstlab.coarse_to_fine import optimize
 from nstlab.images import load_image
 from nstlab.losses import content_loss
 from nstlab.objective import Objective

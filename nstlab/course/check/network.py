@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nstlab.base.files.architecture import MAPS, block, layer_names, starts_a_block
 from nstlab.course.check.verdict import Slip, Verdict, compare
-from nstlab.files.architecture import MAPS, block, layer_names, starts_a_block
 
 LAYERS = layer_names("vgg19")
 KERNEL, POOL = 3, 2  # side of the window of a convolution and of a pooling

@@ -21,10 +21,10 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from nstlab.files.architecture import CONVOLUTIONS, layer_names, shapes, starts_a_block
-from nstlab.files.weight_files import WeightsError, read_tensors
+from nstlab.base.files.architecture import CONVOLUTIONS, layer_names, shapes, starts_a_block
+from nstlab.base.files.weight_files import WeightsError, read_tensors
 
-DATA = Path(__file__).parents[1] / "data"
+DATA = Path(__file__).parents[2] / "data"
 BUNDLED = {"vgg16": "vgg16_conv_fp16.safetensors", "vgg19": "vgg19.safetensors"}
 BUNDLED_SHA256 = {
     "vgg16": "377d9605f2e4d30901a28e63910ba880d597707906400b7e2ff8ce55b9664b54",

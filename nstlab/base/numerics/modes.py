@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 import torch
 
-from nstlab.numerics import forks  # noqa: F401, for every process that computes
-from nstlab.numerics.arguments import naming
+from nstlab.base.numerics import forks  # noqa: F401, for every process that computes
+from nstlab.base.numerics.arguments import naming
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nstlab.numerics.stencil import apply_stencil
+from nstlab.base.numerics.stencil import apply_stencil
 
 
 class Product(torch.autograd.Function):

@@ -7,11 +7,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from nstlab.colors import match_colors
-from nstlab.files.pixels import described, in_range, to_tensor
+from nstlab.base.files.pixels import described, in_range, to_tensor
+from nstlab.base.numerics.arguments import SEEDS, whole
 from nstlab.images import ImageSource, resize, without_color
-from nstlab.numerics.arguments import SEEDS, whole
 from nstlab.objective import Objective
+from nstlab.preparation.colors import match_colors
 
 Start = Literal["noise", "content", "style"] | ImageSource
 NAMED_STARTS = ("noise", "content", "style")

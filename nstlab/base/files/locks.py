@@ -11,7 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from nstlab.files.atomic import replaceable
+from nstlab.base.files.atomic import replaceable
 
 
 @contextmanager

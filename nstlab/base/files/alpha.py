@@ -7,8 +7,8 @@ import os
 from PIL import Image
 from torch import Tensor
 
-from nstlab.files.decoding import decode_file, decode_picture, refusal
-from nstlab.files.pixels import eight_bit_picture, own_size
+from nstlab.base.files.decoding import decode_file, decode_picture, refusal
+from nstlab.base.files.pixels import eight_bit_picture, own_size
 
 
 def alpha_channel(source: object, call: str) -> Image.Image:

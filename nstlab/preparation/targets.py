@@ -7,12 +7,12 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
-from nstlab.files.pixels import described, in_range
+from nstlab.base.files.pixels import described, in_range
+from nstlab.base.numerics.arguments import check_type, naming, number, short
+from nstlab.base.numerics.modes import entrance
 from nstlab.losses import mean_gram_matrix, region_gram_matrices
-from nstlab.numerics.arguments import check_type, naming
-from nstlab.numerics.modes import entrance
 from nstlab.objective import checked_evaluation, engine
-from nstlab.regions import on_grid
+from nstlab.preparation.regions import Regions, on_grid
 from nstlab.vgg import VGG
 
 GramMatrices = dict[str, Tensor]  # by layer
@@ -106,3 +106,30 @@ def combined(A: Sequence[Tensor], mix: Sequence[float] | None) -> Tensor:
     if mix is None:
         return torch.cat(list(A))
     return torch.stack([share * A_k for share, A_k in zip(mix, A, strict=True)]).sum(0)
+
+
+def checked_mix(styles: int, style_mix: Sequence[float] | None, regions: Regions | None) -> list[float] | None:
+    """The share of every style image, adding up to 1; None if there is one style image for each region.
+
+    Raises ValueError for numbers of style images, regions and shares that do not fit together.
+
+    >>> checked_mix(2, [1, 3], None)
+    [0.25, 0.75]
+    """
+    if not styles:
+        raise ValueError("style: the list of style images is empty; give at least one.")
+    if regions and regions.style is None:
+        if styles != len(regions) or style_mix is not None:
+            raise ValueError(
+                f"style: {styles} style images for {len(regions)} regions without masks of the style image; give one "
+                f"image for each region, without style_mix, or masks."
+            )
+        return None
+    given = [1.0] * styles if style_mix is None else style_mix
+    shares = [number("style_mix", share) for share in given] if isinstance(given, Iterable) else []
+    if len(shares) != styles or not sum(shares):
+        raise ValueError(
+            f"style_mix={short(style_mix)} must be one share from 0 up for each of the {styles} style images, and not "
+            f"all 0."
+        )
+    return [share / sum(shares) for share in shares]

@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from nstlab.files.decoding import Decoded, Fit, Sides, check_pixels, decode_file, decode_picture, refusal
-from nstlab.files.strips import rgb_strips, rows_of_a_strip
+from nstlab.base.files.decoding import Decoded, Fit, Sides, check_pixels, decode_file, decode_picture, refusal
+from nstlab.base.files.strips import rgb_strips, rows_of_a_strip
 
 TOLERANCE = 0.5 / 255  # values outside [0, 1] by at most this still round to 0 or 255
 LONGEST_PATH = 1000  # characters of an error message

@@ -9,7 +9,7 @@ from io import BytesIO
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
-from nstlab.files.decoding import refusal
+from nstlab.base.files.decoding import refusal
 
 PIXELS = 1_000_000  # of a strip: 12 MB as floats
 SRGB = ImageCms.createProfile("sRGB")

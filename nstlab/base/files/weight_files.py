@@ -14,7 +14,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from nstlab.files.atomic import replacing
+from nstlab.base.files.atomic import replacing
 
 MAX_BYTES = 4 * 1024**3  # of a file, also unpacked; torchvision's VGG-19 with its classifier has 0.6 GB
 WEB_PAGE = re.compile(rb"\s*(<!doctype html|<html|<\?xml)", re.IGNORECASE)

@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
-import torch
 from torch import Tensor
 
-from nstlab.files.architecture import stride
-from nstlab.images import is_gray, resize, without_color
+from nstlab.base.numerics.arguments import check_type, naming
+from nstlab.base.numerics.modes import entrance
+from nstlab.images import is_gray, without_color
 from nstlab.laplacian import MattingLaplacian
 from nstlab.losses import equal_weights
-from nstlab.numerics.arguments import check_type, naming, number, short
-from nstlab.numerics.modes import entrance
 from nstlab.objective import Objective
-from nstlab.regions import Regions, region_style_term
-from nstlab.terms import (
-    ContentTerm,
-    Loss,
-    PhotorealismTerm,
-    StyleTerm,
-    TotalVariationTerm,
-    check_weights,
-    relative_weights,
-)
-from nstlab.transfer_targets import combined, targets_of_several
+from nstlab.preparation.regions import Regions, check_regions, region_style_term
+from nstlab.preparation.targets import checked_mix, combined, targets_of_several
+from nstlab.preparation.weights import check_weights, relative_weights
+from nstlab.terms import ContentTerm, Loss, PhotorealismTerm, StyleTerm, TotalVariationTerm
 from nstlab.vgg import CONTENT_LAYER, STYLE_LAYERS, VGG
 
 CONTENT_WEIGHT = 0.04  # relative; found by looking at pastiches of several pairs, networks and sizes
@@ -110,52 +100,3 @@ def style_transfer_objective(
     images = {"content": content, "style": styles[0]}
     details = without_color(content) if gray else content
     return Objective(terms, weights, size, vgg, images, details, gray, tile, precision)
-
-
-def checked_mix(styles: int, style_mix: Sequence[float] | None, regions: Regions | None) -> list[float] | None:
-    """The share of every style image, adding up to 1; None if there is one style image for each region.
-
-    Raises ValueError for numbers of style images, regions and shares that do not fit together.
-
-    >>> checked_mix(2, [1, 3], None)
-    [0.25, 0.75]
-    """
-    if not styles:
-        raise ValueError("style: the list of style images is empty; give at least one.")
-    if regions and regions.style is None:
-        if styles != len(regions) or style_mix is not None:
-            raise ValueError(
-                f"style: {styles} style images for {len(regions)} regions without masks of the style image; give one "
-                f"image for each region, without style_mix, or masks."
-            )
-        return None
-    given = [1.0] * styles if style_mix is None else style_mix
-    shares = [number("style_mix", share) for share in given] if isinstance(given, Iterable) else []
-    if len(shares) != styles or not sum(shares):
-        raise ValueError(
-            f"style_mix={short(style_mix)} must be one share from 0 up for each of the {styles} style images, and not "
-            f"all 0."
-        )
-    return [share / sum(shares) for share in shares]
-
-
-def check_regions(regions: Regions | None, content: Tensor | None = None, styles: Sequence[Tensor] = ()) -> None:
-    """Raise TypeError unless these are `Regions` or None, and ValueError if they do not fit the images."""
-    check_type("regions", regions, (Regions, type(None)), "`load_regions` and `propose_regions` give `Regions`.")
-    if regions is not None and content is not None:
-        for S in styles:
-            regions.check_images(content, S, stride(STYLE_LAYERS[-1]))
-
-
-def scaled(style: Tensor, style_scale: float) -> Tensor:
-    """The style image at `style_scale` times its size. Raises ValueError for a scale that is not from 0.1 to 10."""
-    scale = number("style_scale", style_scale, 0.1, 10)
-    return style if scale == 1 else resize(style, max(1, round(scale * max(style.shape[2:]))))
-
-
-def network_on(device: torch.device, vgg: VGG | None) -> VGG:
-    """VGG-19 if no network is given; else the network given, or a copy of it if it is on another device."""
-    check_type("vgg", vgg, (VGG, type(None)), "Give a VGG, for example VGG('vgg16'), or leave it out.")
-    if vgg is None:
-        return VGG().to(device)
-    return vgg if vgg.mean.device == torch.empty(0, device=device).device else copy.deepcopy(vgg).to(device)

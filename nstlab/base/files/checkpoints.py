@@ -19,8 +19,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from nstlab.files.atomic import replacing
-from nstlab.files.locks import locked
+from nstlab.base.files.atomic import replacing
+from nstlab.base.files.locks import locked
 
 EVERY = 30.0  # seconds between two writings, at least
 FORM = "nstlab checkpoint 1"

@@ -6,7 +6,7 @@ import os
 
 import torch
 
-from nstlab.numerics.arguments import short
+from nstlab.base.numerics.arguments import short
 
 
 def default_device() -> torch.device:

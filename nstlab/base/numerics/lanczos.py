@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from nstlab.numerics.stencil import apply_stencil
+from nstlab.base.numerics.stencil import apply_stencil
 
 MAX_STEPS = 100  # pictures need 10 to 30
 MIN_STEPS = 20  # with fewer, a start nearly orthogonal to the top eigenvector gives the second largest eigenvalue

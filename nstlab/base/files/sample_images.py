@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-IMAGES = Path(__file__).parents[1] / "data" / "images"
+IMAGES = Path(__file__).parents[2] / "data" / "images"
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as nnf
 from torch import Tensor
 
-from nstlab.numerics.stencil import OFFSETS, apply_stencil, chunk_length, row_sums
+from nstlab.base.numerics.stencil import OFFSETS, apply_stencil, chunk_length, row_sums
 
 RATIO = 4  # ratio of the spacings of two successive grids
 HAT = [[7 / 8, 5 / 8, 3 / 8, 1 / 8], [1 / 8, 3 / 8, 5 / 8, 7 / 8]]  # weights of 4 pixels for the two nodes around

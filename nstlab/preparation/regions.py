@@ -5,19 +5,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as nnf
 from torch import Tensor
 
-from nstlab.files.architecture import stride
-from nstlab.files.label_pictures import read_labels
-from nstlab.files.pixels import described
+from nstlab.base.files.architecture import stride
+from nstlab.base.files.label_pictures import read_labels
+from nstlab.base.files.pixels import described
+from nstlab.base.numerics.arguments import check_type
 from nstlab.images import ImageSource
 from nstlab.losses import layer_style_loss, region_gram_matrices
-from nstlab.terms import relative_weights
+from nstlab.preparation.weights import relative_weights
+from nstlab.vgg import STYLE_LAYERS
 
 ROUNDING = 1e-3  # by so much a value may lie outside [0, 1]
 SUM = 0.02  # by so much the masks of the content image may add up to less or more than 1
@@ -99,6 +101,14 @@ class Regions:
                     f"regions: {', '.join(small)} has fewer than {stride**2} pixels of the {side} image, one place of "
                     f"the deepest layer. Join it with another region, or take a larger size."
                 )
+
+
+def check_regions(regions: Regions | None, content: Tensor | None = None, styles: Sequence[Tensor] = ()) -> None:
+    """Raise TypeError unless these are `Regions` or None, and ValueError if they do not fit the images."""
+    check_type("regions", regions, (Regions, type(None)), "`load_regions` and `propose_regions` give `Regions`.")
+    if regions is not None and content is not None:
+        for S in styles:
+            regions.check_images(content, S, stride(STYLE_LAYERS[-1]))
 
 
 def check_masks(masks: object, side: str) -> None:

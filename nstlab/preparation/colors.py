@@ -10,10 +10,10 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from nstlab.base.numerics.arguments import check_choices
+from nstlab.base.numerics.color_curvature import color_scale, recolored
+from nstlab.base.numerics.modes import without_modes
 from nstlab.images import resize
-from nstlab.numerics.arguments import check_choices
-from nstlab.numerics.color_curvature import color_scale, recolored
-from nstlab.numerics.modes import without_modes
 
 LUMA = (0.299, 0.587, 0.114)  # of red, green and blue: the Y of YIQ, ITU-R BT.601
 Color = Literal["style", "content", "match"]

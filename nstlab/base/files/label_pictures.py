@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as nnf
 from torch import Tensor
 
-from nstlab.files.decoding import refusal
-from nstlab.files.pixels import to_tensor
+from nstlab.base.files.decoding import refusal
+from nstlab.base.files.pixels import to_tensor
 
 LABELS = 255  # at most
 NEAR = 40  # of 255 levels: a pixel has a label if no channel is further from the label's color

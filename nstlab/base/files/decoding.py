@@ -11,8 +11,8 @@ from typing import BinaryIO, NamedTuple, cast
 
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from nstlab.files.limits import MAX_BYTES, MAX_PIXELS, Metered, TooMuch, check_exif, check_jpeg
-from nstlab.files.sample_images import samples
+from nstlab.base.files.limits import MAX_BYTES, MAX_PIXELS, Metered, TooMuch, check_exif, check_jpeg
+from nstlab.base.files.sample_images import samples
 
 REDUCED = 25_000_000  # pixels: a larger JPEG is decoded at 1/2, 1/4 or 1/8 of its size if that is enough
 ENOUGH = 4  # times the wanted size; what is left is resized as any picture is

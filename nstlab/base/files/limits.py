@@ -60,7 +60,7 @@ def check_jpeg(file: BinaryIO) -> None:
     >>> check_jpeg(BytesIO(b"\\xff\\xd8" + 101 * b"\\xff\\xda\\0\\2"))
     Traceback (most recent call last):
     ...
-    nstlab.files.limits.TooMuch: it is a progressive JPEG of more than 100 scans
+    nstlab.base.files.limits.TooMuch: it is a progressive JPEG of more than 100 scans
     """
     data = contents(file)
     if data[:3] != b"\xff\xd8\xff":

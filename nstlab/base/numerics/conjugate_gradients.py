@@ -8,9 +8,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from nstlab.numerics.modes import without_modes
-from nstlab.numerics.preconditioner import ColorPyramid
-from nstlab.numerics.stencil import apply_stencil
+from nstlab.base.numerics.modes import without_modes
+from nstlab.base.numerics.preconditioner import ColorPyramid
+from nstlab.base.numerics.stencil import apply_stencil
 
 
 class Iterate(NamedTuple):
