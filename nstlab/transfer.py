@@ -65,7 +65,8 @@ def stylize_run(
         P = load_image(content, size).to(place)
     several = list(style) if isinstance(style, (list, tuple)) else [cast(ImageSource, style)]
     with naming("style"):
-        styles = [scaled(load_image(source, size), style_scale).to(place) for source in several]
+        pictures = [load_image(source, size) for source in several]
+    styles = [scaled(picture, style_scale).to(place) for picture in pictures]
     check_regions(regions, P, styles)
     P_seen, styles_seen = colored(P, styles, color)
     levels = pyramid(max(P.shape[2:]), steps, coarse_to_fine)

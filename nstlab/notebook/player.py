@@ -8,6 +8,8 @@ from contextlib import AbstractContextManager, nullcontext
 from threading import Lock, Thread
 from typing import Literal
 
+from torch import Tensor
+
 from nstlab import Run
 from nstlab.notebook.interrupts import HeldInterrupts
 
@@ -50,6 +52,13 @@ class Player:
         self.threaded = False
         self.thread: Thread | None = None
         self.lock = Lock()  # for `state`, `request`, `new_weights` and `epochs_left`; never held during an epoch
+
+    @property
+    def image(self) -> Tensor | None:
+        """The image to show: the run's current one; of an ended run its best one, as in a `Result`; None at first."""
+        if self.run is None or self.run.best is None:
+            return None
+        return self.run.best.image if self.state in ENDED else self.run.image
 
     def play(self, epochs: int | None = None, threaded: bool = False) -> None:
         """Take this many epochs, by default all that are left; the start of the run is not counted.

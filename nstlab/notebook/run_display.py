@@ -63,23 +63,23 @@ class RunView(widgets.VBox):  # type: ignore[misc]
         problem = f"{type(player.error).__name__}: {player.error}" if player.error else ""
         self.problem.value = problem and f"<b role='alert' style='color:#c62828'>{html.escape(problem)}</b>"
         self.problem.layout.display = "" if problem else "none"
-        begun, saves = run is not None and run.image is not None and run.history, ""
-        if run is None or run.image is None or not run.history:
+        image, saves = player.image, ""
+        if run is None or image is None:
             self.final_picture.value, self.curves.value = PLACEHOLDER, ""
         else:
             self.curves.value = losses_svg(run.history, run.steps)
-            picture = to_pil(run.image.clamp(0, 1))
+            picture = to_pil(image.clamp(0, 1))
             saves = save_link(picture, "pastiche.png") if ended or player.state == "paused" else ""
             width, height = (f"{round(SIDE * side / max(picture.size))}px" for side in picture.size)
-            if ended:
-                alt = f"{self.alt}, after {run.history[-1].index} epochs"
+            if ended and run.best:
+                alt = f"{self.alt}, after {run.best.index} epochs"
                 self.final_picture.value = image_html(picture, alt, f"display:block;width:{width};height:{height}")
             else:
                 self.live_picture.layout.width, self.live_picture.layout.height = width, height
                 self.live_picture.value = jpeg(picture)
         self.save.value = saves
-        self.live_picture.layout.display = "" if begun and not ended else "none"
-        self.final_picture.layout.display = "none" if begun and not ended else ""
+        self.live_picture.layout.display = "none" if image is None or ended else ""
+        self.final_picture.layout.display = "" if image is None or ended else "none"
 
 
 def status_parts(player: Player) -> list[str]:

@@ -143,9 +143,10 @@ class LiveRun(widgets.VBox):  # type: ignore[misc]
 
     @property
     def image(self) -> Tensor | None:
-        """The current pastiche, (1, 3, H, W) in [0, 1] on the CPU; None before the start."""
-        run = self.player.run
-        return None if run is None or run.image is None else run.image.clamp(0, 1).cpu()
+        """The pastiche that is shown, (1, 3, H, W) in [0, 1] on the CPU: the current one, at the end the best one; None
+        before the start."""
+        image = self.player.image
+        return None if image is None else image.clamp(0, 1).cpu()
 
     @property
     def error(self) -> BaseException | None:

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
-from nstlab.images import load_image, samples
+from nstlab.images import MIN_SIDE, load_image, samples
 from nstlab.objective import Objective
 from nstlab.photorealism import photorealize_run
 from nstlab.preparation.starts import starting_image
@@ -56,8 +57,7 @@ def settings(draw: random.Random, names: list[str]) -> dict[str, Any]:
 
 def run_of(chosen: dict[str, Any], networks: dict[tuple[str, str], VGG]) -> Run:
     """The run with these settings."""
-    content = load_image(chosen["content"], max(64, chosen["size"]))
-    style = load_image(chosen["style"], max(64, chosen["size"]))
+    content, style = (small(chosen[name], chosen["size"]) for name in ("content", "style"))
     if chosen["approach"] == 2:
         generator = torch.Generator().manual_seed(chosen["seed"])
         pastiche = (content + 0.1 * torch.randn(content.shape, generator=generator)).clamp(0, 1)
@@ -67,7 +67,14 @@ def run_of(chosen: dict[str, Any], networks: dict[tuple[str, str], VGG]) -> Run:
     network = networks.setdefault(
         (chosen["network"], chosen["pooling"]), VGG(chosen["network"], pooling=chosen["pooling"])
     )
-    return stylize_run(content, style, size=max(64, chosen["size"]), vgg=network, **kept)
+    return stylize_run(content, style, size=max(*content.shape[2:], *style.shape[2:]), vgg=network, **kept)
+
+
+def small(name: str, size: int) -> Tensor:
+    """A sample picture with this longer side, or with the least that its shape allows: no side is under MIN_SIDE."""
+    picture = load_image(name)
+    shorter, longer = sorted(picture.shape[2:])
+    return load_image(picture, max(size, math.ceil(MIN_SIDE * longer / shorter)))
 
 
 def failures(chosen: dict[str, Any], run: Run) -> tuple[float, float, str]:

@@ -5,7 +5,9 @@ import http.server
 import io
 import os
 import pickle
+import socket
 import threading
+import urllib.request
 import warnings
 import zipfile
 from collections.abc import Iterator
@@ -246,12 +248,10 @@ def server() -> Iterator[str]:
 @pytest.fixture
 def downloads(monkeypatch, tmp_path, server):
     """torch's cache in a new folder, and its downloads from the server of this machine."""
-    download = torch.hub.download_url_to_file
+    urlopen = urllib.request.urlopen
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     monkeypatch.setenv("no_proxy", "*")
-    monkeypatch.setattr(
-        torch.hub, "download_url_to_file", lambda url, *args, **kwargs: download(server, *args, **kwargs)
-    )
+    monkeypatch.setattr(urllib.request, "urlopen", lambda url, **options: urlopen(server, **options))
     return tmp_path / "torch"
 
 
@@ -263,6 +263,17 @@ def test_a_cut_download_is_refused_and_not_kept(downloads):
     message = refused("torchvision")
     assert "could not be downloaded" in message and names_the_way_out(message)
     assert [path for path in downloads.rglob("*") if path.is_file()] == []
+
+
+def test_a_server_that_falls_silent_is_given_up(monkeypatch, tmp_path):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr("nstlab.base.files.filter_files.SILENCE", 0.2)
+    urlopen = urllib.request.urlopen
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # it takes connections and never answers
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        monkeypatch.setattr(urllib.request, "urlopen", lambda url, **options: urlopen(address, **options))
+        message = refused("torchvision")
+    assert "timed out" in message and names_the_way_out(message)
 
 
 def checkpoint(folder: Path, data: bytes) -> Path:

@@ -25,7 +25,7 @@ from nstlab.notebook.live_curves import losses_svg
 from nstlab.notebook.player import Player
 from nstlab.notebook.run_display import seconds_left
 from nstlab.notebook.run_panel import LiveRun, is_interactive, stop_earlier_runs_of_the_cell, weight_control
-from nstlab.objective import Objective
+from nstlab.objective import Objective, Point
 from nstlab.optimizers import Descent
 from nstlab.runs import DivergenceError, Record, Run
 from nstlab.terms import Term
@@ -165,6 +165,16 @@ def test_stop_ends_the_run_and_shows_the_picture_with_words(lives):
     click(live, "Step")  # a stopped run cannot continue: this is a new one
     live.wait(10)
     assert len(live.history) == 2 and live.view.final_picture.layout.display == "none"
+
+
+def test_an_ended_run_shows_its_best_image_not_its_last():
+    grays_and_totals = ((0.2, 3.0), (0.4, 1.0), (0.6, 2.0))
+    at = [Point(torch.full((1, 3, 4, 4), x), {"d": d}, {"d": 1.0}, d, torch.zeros(1)) for x, d in grays_and_totals]
+    live = LiveRun(lambda: Run(iter(at), 2, [Objective({"d": Term(lambda x, F: x.sum())}, {"d": 1.0}, (4, 4))]))
+    live.start()
+    live.wait(10)
+    assert live.history[-1].total == 2.0 and live.image.mean().item() == pytest.approx(0.4)
+    assert 'alt="The pastiche, after 1 epochs"' in live.view.final_picture.value
 
 
 def test_a_paused_run_can_be_stopped(lives):

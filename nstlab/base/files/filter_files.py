@@ -12,7 +12,8 @@ import hashlib
 import http.client
 import math
 import os
-import sys
+import shutil
+import urllib.request
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -20,10 +21,13 @@ from typing import NamedTuple
 import safetensors.torch
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from nstlab.base.files.architecture import CONVOLUTIONS, layer_names, shapes, starts_a_block
+from nstlab.base.files.atomic import replacing
 from nstlab.base.files.weight_files import WeightsError, read_tensors
 
+SILENCE = 30.0  # seconds after which a server that sends nothing is given up
 DATA = Path(__file__).parents[2] / "data"
 BUNDLED = {"vgg16": "vgg16_conv_fp16.safetensors", "vgg19": "vgg19.safetensors"}
 BUNDLED_SHA256 = {
@@ -148,19 +152,31 @@ def _downloaded(network: str, call: str) -> Mapping[str, Tensor]:
     digest = file.stem.rpartition("-")[2]
     try:
         if not file.exists():
-            file.parent.mkdir(parents=True, exist_ok=True)
-            torch.hub.download_url_to_file(url, str(file), digest, progress=sys.stderr.isatty())
+            _download(url, file)
         if not sha256(file).startswith(digest):
             raise WeightsError(
                 f"{call}: the SHA-256 of {file} does not begin with {digest}: it was cut off or changed. "
                 f"Delete it, and it is downloaded again."
             )
-    except (OSError, RuntimeError, http.client.HTTPException) as error:
+    except (OSError, http.client.HTTPException) as error:
         raise WeightsError(
             f"{call}: the checkpoint could not be downloaded to {file} ({error}). "
             f"Give weights=PATH to a local copy, or leave weights out: the papers' filters are in the package."
         ) from error
     return read_tensors(file, call)
+
+
+def _download(url: str, file: Path) -> None:
+    """Download a whole file, or keep nothing of it. Raises OSError and HTTPException; SILENCE is an error, too."""
+    with replacing(file) as temporary, urllib.request.urlopen(url, timeout=SILENCE) as answer:
+        size = int(answer.headers["Content-Length"] or 0)
+        with (
+            temporary.open("wb") as out,
+            tqdm.wrapattr(out, "write", total=size, desc=file.name, disable=None) as shown,  # None: only on a terminal
+        ):
+            shutil.copyfileobj(answer, shown)
+        if temporary.stat().st_size < size:
+            raise OSError(f"the connection was cut after {temporary.stat().st_size:,} of {size:,} bytes")
 
 
 def sha256(file: Path) -> str:

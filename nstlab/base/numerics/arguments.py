@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+import re
 import reprlib
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -27,7 +28,7 @@ def naming(name: str) -> Iterator[None]:
     try:
         yield
     except (TypeError, ValueError) as error:
-        if len(error.args) == 1 and not str(error).startswith(name):
+        if len(error.args) == 1 and not re.match(rf"{re.escape(name)}\b", str(error)):
             error.args = (f"{name}: {error}",)
         raise
 
