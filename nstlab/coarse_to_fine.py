@@ -14,7 +14,7 @@ from nstlab.images import resize
 from nstlab.objective import Objective, Point
 from nstlab.optimizers import OPTIMIZERS, Optimizer, Pair
 from nstlab.preparation.starts import Start, loaded_start, starting_image
-from nstlab.runs import Record, Run, Step, checked_steps
+from nstlab.runs import Record, Run, Step
 
 Build = Callable[[Objective, Tensor], Optimizer]  # makes an optimizer for an objective and a start
 SIZES = 4  # that a run goes through, each half of the next
@@ -171,4 +171,4 @@ def checked_stages(stages: Sequence[tuple[Objective, int]]) -> list[tuple[Object
     pairs = [pair for pair in given if isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], Objective)]
     if not pairs or len(pairs) < len(given):
         raise ValueError(f"objective={short(stages)} must be an Objective, or (objective, steps) for every size.")
-    return [(objective, checked_steps(steps)) for objective, steps in pairs]
+    return [(objective, whole("steps", steps)) for objective, steps in pairs]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from importlib import import_module
+from typing import Any, cast
 
 from torch import Tensor
 
@@ -14,6 +16,7 @@ from nstlab.base.files.checkpoints import Checkpoint
 from nstlab.base.numerics.arguments import naming, whole
 from nstlab.base.numerics.end_of_python import finished_before_exit
 from nstlab.base.numerics.modes import without_modes
+from nstlab.base.progress import watching
 from nstlab.objective import Objective, Point, checked_weights
 
 GROWTH = 100.0  # times its first values that the total may reach before a run counts as diverged
@@ -46,7 +49,7 @@ class Step(Record):
         return Record(self.index, self.losses, self.weights, self.total, self.seconds, self.size)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
     """What a run leaves behind.
 
@@ -59,6 +62,15 @@ class Result:
     history: list[Record]
     interrupted: bool = False
     epoch: int = 0
+
+    def __repr__(self) -> str:
+        last, (H, W) = self.history[-1], self.image.shape[2:]
+        return f"<pastiche of {W} x {H} pixels, epoch {self.epoch} of {last.index}, {last.seconds:.1f} s>"
+
+    def _repr_html_(self) -> str | None:  # what a notebook shows
+        with suppress(ImportError):  # a notebook without the package's extra for notebooks
+            return cast(str, import_module("nstlab.notebook.result_display").result_html(self))
+        return None
 
 
 class DivergenceError(ArithmeticError):
@@ -75,8 +87,7 @@ class DivergenceError(ArithmeticError):
 class Run(Iterator[Step]):
     """A stream of steps that keeps its last image, its best one and its history, whatever happens to its reader.
 
-    It may be left in the middle, by `break`, by an exception or by Ctrl-C, and iterated again later: it continues where
-    it was. close() ends it for good.
+    It may be left in the middle, by `break`, an exception or Ctrl-C, and continued later. close() ends it for good.
 
     points: the images and losses in order, the start first. steps: how many steps may follow the start. objectives:
     what is minimized, stage by stage. blame: the cause to name if the run diverges. Raises ValueError for a number of
@@ -84,7 +95,7 @@ class Run(Iterator[Step]):
     """
 
     def __init__(self, points: Iterator[Point], steps: int, objectives: Sequence[Objective], blame: str = ""):
-        self.points, self.steps, self.objectives, self.blame = points, checked_steps(steps), list(objectives), blame
+        self.points, self.steps, self.objectives, self.blame = points, whole("steps", steps), list(objectives), blame
         self.shown: Callable[[Tensor], Tensor] = lambda image: image  # the image of a step, from the one optimized
         self.image: Tensor | None = None
         self.best: Step | None = None  # the step with the lowest total at this size and with these weights
@@ -146,13 +157,14 @@ class Run(Iterator[Step]):
     def finish(self, watch: Callable[[Step], object] | None = None) -> Result:
         """Take all remaining steps, call `watch` with each, and give the result, also if Ctrl-C ends it early.
 
-        Raises KeyboardInterrupt only if there is no image yet, and whatever `watch` raises; the run keeps its image.
+        Without `watch`, the page of a notebook shows a progress bar. Raises KeyboardInterrupt only if there is no image
+        yet, and whatever `watch` raises; the run keeps its image.
         """
         interrupted = False
         try:
-            for step in self:
-                if watch is not None:
-                    watch(step)
+            with watching(watch, self.steps, len(self.history) - 1) as watcher:
+                for step in self:
+                    watcher(step)
         except KeyboardInterrupt:
             interrupted = True
         finally:
@@ -185,12 +197,3 @@ class Run(Iterator[Step]):
         """What changes from step to step, for a checkpoint."""
         own = [self.history, self.first, self.image, self.best]
         return [self.points.state(), [dict(o.weights) for o in self.objectives], own]  # type: ignore[attr-defined]
-
-
-def checked_steps(steps: int) -> int:
-    """A number of steps that a run can take. Raises ValueError for any other.
-
-    >>> checked_steps(0)
-    0
-    """
-    return whole("steps", steps)

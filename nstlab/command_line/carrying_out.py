@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
-from tqdm import tqdm
 
 from nstlab import Film, Photograph, Record, Result, Step, load_alpha, resize, save_image
+from nstlab.base.progress import move, progress_bar
 from nstlab.command_line.commands import RUNS, descriptions, photograph_from
 from nstlab.command_line.interruptions import Interruptions, say
 from nstlab.command_line.outputs import reserved, stage_paths, write_all
 from nstlab.control.photographs import STEPS as PHOTOGRAPH_STEPS
 from nstlab.notebook.figures import plot_losses, save_figure, save_losses
 
-Watch = Callable[["tqdm[object]", Step], object]
+Watch = Callable[[Any, Step], object]  # takes a bar of tqdm and a step
 
 
 def carry_out(options: argparse.Namespace, interruptions: Interruptions, watch: Watch | None = None) -> int:
@@ -90,25 +91,6 @@ class Watcher:
             self.failure = self.failure or error
         stopped = isinstance(error, KeyboardInterrupt)
         return Result(self.last.image.clamp(0, 1).cpu(), self.history, stopped, self.last.index)
-
-
-@contextmanager
-def progress_bar(steps: int, done: int) -> Iterator[tqdm[object]]:
-    """A progress bar of epochs, of which some are done already."""
-    bar = tqdm(total=steps, initial=done, unit="epoch")
-    try:
-        yield bar
-    finally:
-        with suppress(OSError):  # the terminal may be closed
-            bar.close()
-
-
-def move(bar: tqdm[object], step: Step) -> None:
-    """Move the progress bar. The start, epoch 0, is not a step."""
-    bar.set_postfix_str(", ".join(f"{name} {loss:.3g}" for name, loss in step.losses.items()), refresh=False)
-    bar.set_description_str(f"{max(step.size)} px", refresh=False)
-    if step.index:
-        bar.update()
 
 
 def writers(

@@ -42,7 +42,7 @@ STEPS = (20, 15)  # of approach 1, at half and at full size
 STAGES = ("color match", "preview", "approach 1", "solve", "contrast", "photograph")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Photograph(Result):
     """What `photograph` leaves behind: a `Result` with the image of every stage.
 

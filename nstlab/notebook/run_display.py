@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import html
 import io
 from collections.abc import Sequence
@@ -14,8 +13,8 @@ from nstlab import Record, Run, to_pil
 from nstlab.notebook.figures import image_html
 from nstlab.notebook.live_curves import losses_svg
 from nstlab.notebook.player import ENDED, Player
+from nstlab.notebook.result_display import SIDE, save_link, shown_size
 
-SIDE = 320  # longer side of the picture on the page, in CSS pixels
 STATUS = {
     "ready": "Ready: press Start",
     "running": "Running",  # if another thread starts the run while the status is read
@@ -73,7 +72,7 @@ class RunView(widgets.VBox):  # type: ignore[misc]
             width, height = (f"{round(SIDE * side / max(picture.size))}px" for side in picture.size)
             if ended and run.best:
                 alt = f"{self.alt}, after {run.best.index} epochs"
-                self.final_picture.value = image_html(picture, alt, f"display:block;width:{width};height:{height}")
+                self.final_picture.value = image_html(picture, alt, shown_size(picture))
             else:
                 self.live_picture.layout.width, self.live_picture.layout.height = width, height
                 self.live_picture.value = jpeg(picture)
@@ -121,23 +120,6 @@ def seconds_left(run: Run, history: Sequence[Record]) -> float:
         pixels_left += max(steps - taken, 0) * max(objective.size)
         taken = max(taken - steps, 0)
     return per_epoch * pixels_left / max(last.size)
-
-
-def save_link(picture: Image.Image, name: str) -> str:
-    """A link that looks like a button and saves the picture's own pixels as a PNG file of this name.
-
-    It needs neither a kernel nor a server, so it works in JupyterLab, Voila and Colab.
-
-    >>> save_link(Image.new("RGB", (4, 4)), "square.png")[:47]
-    '<a class="jupyter-button widget-button" downloa'
-    """
-    buffer = io.BytesIO()
-    picture.save(buffer, "png", compress_level=1)  # quick: it is made at every pause
-    data = base64.b64encode(buffer.getvalue()).decode()
-    return (
-        f'<a class="jupyter-button widget-button" download="{html.escape(name)}" '
-        f'href="data:image/png;base64,{data}">Save picture</a>'
-    )
 
 
 def jpeg(picture: Image.Image) -> bytes:
