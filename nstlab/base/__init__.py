@@ -1,1 +1,1 @@
-"""What every page stands on: `files` that are read and written, and `numerics`, numbers and the machine they are on."""
+"""What every page stands on: `files`, `numerics` (arguments, devices, linear algebra), and the progress bar."""

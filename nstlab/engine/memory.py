@@ -20,7 +20,7 @@ SMALLEST_TILE = 256  # pixels; of smaller tiles most is halo
 PEAK = {"avg": 1.0, "max": 1.3}  # by pooling: measured peak memory / bytes of the responses kept for the backward pass
 PEAK_FLOAT16 = 1.4  # the same ratio in float16, where gradients are float32
 WORKSPACE_PER_PIXEL, WORKSPACE = 2400, 150_000_000  # bytes of temporary memory of the convolutions; the latter at most
-ONCE = 95_000_000  # bytes that PyTorch takes at the first evaluation of a process, and keeps
+ONCE = 103_000_000  # bytes that PyTorch takes at the first evaluation of a process, and keeps
 OPTIMIZER_IMAGES = 2 * MEMORY + 10  # the pairs of L-BFGS, and the current point, the trial point and the directions
 SHARE = 0.8  # of the free memory that a run may use
 

@@ -276,7 +276,7 @@ def test_a_start_is_whatever_load_image_takes(vgg, tmp_path, kind):
         "path": str(tmp_path / "start.png"),
         "Path": tmp_path / "start.png",
         "bytes": (tmp_path / "start.png").read_bytes(),
-        "PIL": Image.open(tmp_path / "start.png"),
+        "PIL": to_pil(PICTURE),
         "array": np.asarray(to_pil(PICTURE)),
         "floats": PICTURE[0].permute(1, 2, 0).double().numpy(),
         "tensor": PICTURE.half(),

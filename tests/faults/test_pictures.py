@@ -308,6 +308,13 @@ def tiff_of_one_tile(side: int) -> bytes:
     return data.replace(b"\xe8\xfd", b"\x42\x01").replace(b"\xe9\xfd", b"\x43\x01")
 
 
+def test_a_tiff_whose_strips_end_before_its_last_row_is_refused():
+    data = bytearray(as_bytes(photo(), "TIFF"))
+    height = data.index(b"\x01\x01\x04\x00")  # tag 257, ImageLength, a number of 32 bits
+    data[height + 8 : height + 12] = (4_000).to_bytes(4, "little")
+    assert "cut off" in refused(bytes(data))
+
+
 BOMBS = {
     "segments": (lambda: segments(0xE5, b"x", 2_000), "too many metadata"),
     "exif segments": (lambda: segments(0xE1, b"Exif\0\0" + b"x" * 60_000, 5), "bytes of EXIF data"),

@@ -131,6 +131,7 @@ def _decoded(picture: Image.Image, target: Sides | None, call: str, end: str = "
     end: where the file ends, such as " after 512 bytes", if that is known; an error about a truncated file quotes it.
     """
     try:
+        _check_strips(picture)
         picture.load()
         orientation = _orientation(picture)
     except Exception as error:  # decoders raise OSError, SyntaxError, ValueError and others for damaged files
@@ -138,6 +139,14 @@ def _decoded(picture: Image.Image, target: Sides | None, call: str, end: str = "
     if orientation in TO_UPRIGHT:
         picture = picture.transpose(TO_UPRIGHT[orientation])
     return Decoded(picture, target[::-1] if target and orientation in LYING else target)
+
+
+def _check_strips(picture: Image.Image) -> None:
+    """Raise OSError for a TIFF file whose strips end before its last row: the rest would be black, without a word."""
+    strips = getattr(picture, "tile", None) if picture.format == "TIFF" else None
+    rows = max(strip[1][3] for strip in strips) if strips else picture.height
+    if rows < picture.height:
+        raise OSError(f"it is truncated: {rows:,} of {picture.height:,} rows are there")
 
 
 def _open(source: str, call: str) -> BinaryIO:

@@ -1,1 +1,1 @@
-"""Choosing a device, and the linear algebra of equation 5 and of L-BFGS."""
+"""Arguments, devices, modes of PyTorch, and the linear algebra of equation 5 and of L-BFGS."""
