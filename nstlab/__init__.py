@@ -17,6 +17,7 @@ from typing import Any
 # by module; each is imported when one of its names is first used, so that the command line answers at once. The types
 # are in __init__.pyi
 NAMES = {
+    "nstlab.base.version": ("__version__",),
     "nstlab.coarse_to_fine": ("optimize", "pyramid"),
     "nstlab.preparation.colors": ("luminance", "match_colors", "with_luminance"),
     "nstlab.control.films": ("Film", "film"),

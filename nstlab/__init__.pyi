@@ -1,6 +1,7 @@
 """The types of the names in __init__.py."""
 
 from nstlab.base.numerics.devices import default_device
+from nstlab.base.version import __version__
 from nstlab.coarse_to_fine import optimize, pyramid
 from nstlab.control.films import Film, film
 from nstlab.control.measures import Measures, measure
@@ -60,6 +61,7 @@ __all__ = [
     "Sweep",
     "Term",
     "TotalVariationTerm",
+    "__version__",
     "color_match",
     "compare",
     "content_loss",

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from nstlab.command_line.at_once import AT_ONCE
 from nstlab.command_line.interruptions import Interruptions, say, say_nothing_was_written
 
 if TYPE_CHECKING:
@@ -31,13 +32,11 @@ def execute(arguments: Sequence[str] | None, interruptions: Interruptions, watch
         from nstlab.command_line.parser import parser
 
         options = parser().parse_args(arguments)
-        if options.command == "samples":
-            from nstlab.base.files.sample_images import samples
-
-            say("\n".join(map(str, samples())))
-            return 0
-        from nstlab.command_line.carrying_out import carry_out
+        if options.command not in AT_ONCE:
+            from nstlab.command_line.carrying_out import carry_out
     try:
+        if options.command in AT_ONCE:
+            return AT_ONCE[options.command](options)
         return carry_out(options, interruptions, watch)
     except ArithmeticError as error:  # DivergenceError
         say(f"nstlab: {error}", sys.stderr)

@@ -19,15 +19,30 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}\n")
 
 
+class Version(argparse.Action):
+    """Prints the version, which is looked up only then."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *arguments: object) -> NoReturn:
+        from nstlab import __version__
+
+        print(f"nstlab {__version__}")
+        parser.exit()
+
+
 def parser() -> argparse.ArgumentParser:
     """Every command and option."""
     main = Parser(prog="nstlab", description="Neural style transfer, to read, to run and to learn from.")
+    main.add_argument("--version", action=Version, nargs=0, help="print the version")
     commands = main.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
     add_stylize(commands.add_parser("stylize", help="approach 1: paint one picture in the style of another"))
     add_photorealize(commands.add_parser("photorealize", help="approach 2: make a pastiche photorealistic again"))
     add_photograph(commands.add_parser("photograph", help="a photograph in the light and the colors of another one"))
     add_texture(commands.add_parser("texture", help="a texture like a sample, of any size"))
     commands.add_parser("samples", help="list the bundled pictures with author and licence")
+    course = commands.add_parser("course", help="copy the notebooks of the course into a folder")
+    course.add_argument("folder", metavar="DIR", type=Path, help="is made if it is missing")
+    lab = commands.add_parser("lab", help="open the notebooks of a folder in JupyterLab")
+    lab.add_argument("folder", metavar="DIR", type=Path, nargs="?", default=Path("."), help="(the current one)")
     return main
 
 

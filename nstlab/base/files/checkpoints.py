@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import fields, is_dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from torch import Tensor, nn
 
 from nstlab.base.files.atomic import replacing
 from nstlab.base.files.locks import locked
+from nstlab.base.version import __version__
 
 EVERY = 30.0  # seconds between two writings, at least
 FORM = "nstlab checkpoint 1"
@@ -60,7 +60,7 @@ class Checkpoint:
         resume: bool = False,
     ):
         self.path, self.types = Path(path).expanduser(), {kind.__name__: kind for kind in types}
-        self.settings = {**settings, "nstlab": package_version(), "torch": torch.__version__}
+        self.settings = {**settings, "nstlab": __version__, "torch": torch.__version__}
         self.state: Any = None
         self.newest: Any = None  # the newest state, until it is written
         self.every, self.written = EVERY, time.monotonic()
@@ -215,11 +215,3 @@ def digest(text: str, tensors: Mapping[str, Tensor]) -> str:
         sha.update(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)}".encode())
         sha.update(tensors[name].flatten().view(torch.uint8).numpy().data)
     return sha.hexdigest()
-
-
-def package_version() -> str:
-    """The version of this package, or "unknown" if it is not installed."""
-    try:
-        return version("nstlab")
-    except PackageNotFoundError:
-        return "unknown"
