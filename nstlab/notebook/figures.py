@@ -124,11 +124,12 @@ def save_losses(history: Sequence[Record], path: str | os.PathLike[str]) -> None
 
     An error leaves no partial file. Raises ValueError for an empty history, OSError if the file cannot be written.
 
+    >>> from pathlib import Path
     >>> from tempfile import TemporaryDirectory
     >>> record = Record(0, {"style": 2.0}, {"style": 0.5}, 1.0, 0.1, (48, 64))
     >>> with TemporaryDirectory() as folder:
     ...     save_losses([record], f"{folder}/losses.csv")
-    ...     print(open(f"{folder}/losses.csv").read().strip())
+    ...     print(Path(folder, "losses.csv").read_text().strip())
     epoch,seconds,height,width,total,style,style weighted
     0,0.100,48,64,1.0,2.0,1.0
     """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -14,11 +13,12 @@ from IPython.core.getipython import get_ipython
 from torch import Tensor
 
 from nstlab import Record, Run
+from nstlab.base.numerics.arguments import number
 from nstlab.notebook.player import ENDED, Player
 from nstlab.notebook.run_display import RunView, status_parts
+from nstlab.notebook.weight_control import WeightControl
 
 FRAME_INTERVAL = 0.25  # seconds between two frames, at least: drawing takes time from the run
-SLIDER_DECADES = 3  # range of a weight's slider, to both sides of the weight
 BUTTONS = {"Start": "play", "Pause": "pause", "Step": "step-forward", "Stop": "stop", "Reset": "refresh"}  # icons
 
 
@@ -66,7 +66,7 @@ class LiveRun(widgets.VBox):  # type: ignore[misc]
             button.on_click(lambda button: getattr(self, button.description.lower())())
         self.buttons["Start"].button_style = "primary"
         self.view = RunView(alt)
-        self.weight_controls: dict[str, Any] = {}  # by term
+        self.weight_controls: dict[str, WeightControl] = {}  # by term
         self.sliders = widgets.VBox()
         super().__init__([widgets.HBox(list(self.buttons.values())), self.view, self.sliders])
         self.add_class("nstlab-live")
@@ -120,14 +120,13 @@ class LiveRun(widgets.VBox):  # type: ignore[misc]
         """Change weights by name from the next epoch on, as the sliders do.
 
         Raises ValueError for a name without a slider (before the first epoch, these are the `weights` of this live run)
-        and for a weight that is not a finite number from 0 up.
+        and for a weight that is not a number from 0 to 1e12.
         """
         for name, weight in weights.items():
             if name not in self.weight_controls:
                 known = ", ".join(self.weight_controls) or "none yet, call step() first"
                 raise ValueError(f"weigh: {name!r} is not a term of this run; its terms are: {known}.")
-            if not 0 <= weight < math.inf:
-                raise ValueError(f"weigh: {name}={weight!r} must be a finite number from 0 up.")
+            number(f"weigh: {name}", weight)
         self.keep_weights(weights)
         self.show_weights({name: control.value for name, control in self.weight_controls.items()} | weights)
 
@@ -190,33 +189,12 @@ class LiveRun(widgets.VBox):  # type: ignore[misc]
     def show_weights(self, weights: Mapping[str, float]) -> None:
         """Replace the controls of the weights, one for every term."""
         replaced = list(self.weight_controls.values())
-        self.weight_controls = {name: weight_control(name, weight) for name, weight in weights.items()}
+        self.weight_controls = {name: WeightControl(name, weight) for name, weight in weights.items()}
         for name, control in self.weight_controls.items():
             control.observe(lambda change, name=name: self.keep_weights({name: change.new}), "value")
         self.sliders.children = tuple(self.weight_controls.values())
         for control in replaced:
             control.close()
-
-
-def weight_control(name: str, weight: float) -> Any:
-    """A slider on a log scale around the weight, or a text box for a weight of 0, which has no logarithm."""
-    options = {
-        "description": f"weight of {name}",
-        "style": {"description_width": "185px"},
-        "layout": {"width": "540px", "max_width": "100%"},
-        "continuous_update": False,
-    }
-    if weight <= 0:
-        return widgets.BoundedFloatText(value=weight, min=0, max=sys.float_info.max, **options)
-    middle = math.log10(weight)
-    return widgets.FloatLogSlider(
-        value=weight,
-        min=middle - SLIDER_DECADES,
-        max=middle + SLIDER_DECADES,
-        step=0.1,
-        readout_format=".4",
-        **options,
-    )
 
 
 def is_interactive(message: Mapping[str, Any]) -> bool:

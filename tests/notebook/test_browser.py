@@ -258,12 +258,12 @@ def test_a_run_is_started_paused_weighted_stepped_and_stopped_by_clicks(page, la
     assert epoch(live) == paused_at
     save_screenshot(live, f"{notebook}-3-paused")
 
-    slider, readout = live.locator(".noUi-handle").first, live.locator(".widget-readout").first
-    weight = readout.inner_text()
+    slider, number = live.locator(".noUi-handle").first, live.get_by_role("spinbutton", name="weight of").first
+    weight = number.input_value()
     slider.focus()
     for _ in range(5):
         slider.press("ArrowLeft")
-    sync_api.expect(readout).not_to_have_text(weight)
+    sync_api.expect(number).not_to_have_value(weight)
     press("Step")
     assert wait_for_epoch(page, live, above=paused_at) == paused_at + 1
     find = "next(live for live in _lives if live.player.state == 'paused')"

@@ -24,7 +24,8 @@ from nstlab.notebook.image_picker import ImagePicker
 from nstlab.notebook.live_curves import losses_svg
 from nstlab.notebook.player import Player
 from nstlab.notebook.run_display import seconds_left
-from nstlab.notebook.run_panel import LiveRun, is_interactive, stop_earlier_runs_of_the_cell, weight_control
+from nstlab.notebook.run_panel import LiveRun, is_interactive, stop_earlier_runs_of_the_cell
+from nstlab.notebook.weight_control import WeightControl
 from nstlab.objective import Objective, Point
 from nstlab.optimizers import Descent
 from nstlab.runs import DivergenceError, Record, Run
@@ -80,11 +81,12 @@ def until(condition, seconds=10.0):
 
 
 def controls(widget):
-    """All buttons and inputs inside a widget."""
+    """All buttons and inputs inside a widget but the sliders, which stand beside the box that has their name."""
     for child in getattr(widget, "children", ()):
         yield from controls(child)
     if isinstance(widget, ipywidgets.Button | ipywidgets.FileUpload) or (
-        isinstance(widget, ipywidgets.ValueWidget) and not isinstance(widget, ipywidgets.HTML | ipywidgets.Image)
+        isinstance(widget, ipywidgets.ValueWidget)
+        and not isinstance(widget, ipywidgets.HTML | ipywidgets.Image | ipywidgets.FloatLogSlider)
     ):
         yield widget
 
@@ -259,7 +261,10 @@ def test_weights_can_be_changed_by_a_call_while_the_run_is_running(lives):
     assert live.weight_controls["style"].value == 5.0
 
 
-@pytest.mark.parametrize(("weights", "says"), [({"stile": 1}, "content, style"), ({"style": -1}, "from 0 up")])
+@pytest.mark.parametrize(
+    ("weights", "says"),
+    [({"stile": 1}, "content, style"), ({"style": -1}, "from 0 to"), ({"style": 1e13}, "from 0 to")],
+)
 def test_an_impossible_weight_is_refused_in_one_line(lives, weights, says):
     live = lives(Bowl(), "foreground")
     with pytest.raises(ValueError, match="step\\(\\) first"):
@@ -273,10 +278,23 @@ def test_a_weight_of_zero_gets_a_text_box_as_it_has_no_logarithm(lives):
     live = lives(Bowl(), "foreground")
     live.step()
     live.weigh(style=0.0)
-    assert isinstance(live.weight_controls["style"], ipywidgets.BoundedFloatText)
+    assert live.weight_controls["style"].slider is None
     live.step()
     assert live.history[-1].weights["style"] == 0
-    assert isinstance(weight_control("style", 1e-9), ipywidgets.FloatLogSlider)
+    assert WeightControl("style", 1e-9).slider is not None
+
+
+def test_box_and_slider_of_a_weight_follow_each_other_as_far_as_the_slider_goes():
+    control = WeightControl("style", 1.0)
+    control.number.value = 100.0
+    assert control.value == control.slider.value == 100.0
+    control.slider.value = 0.1
+    assert control.value == control.number.value == pytest.approx(0.1)
+    for beyond in (0.0, 1e6):
+        control.number.value = beyond
+        assert control.value == beyond and control.slider.value == pytest.approx(0.1)
+    control.disabled = True
+    assert control.number.disabled and control.slider.disabled
 
 
 # Threads and time

@@ -1,0 +1,63 @@
+"""The control of one weight: a box for its number, which has the name, and a slider for the hand."""
+
+from __future__ import annotations
+
+import math
+
+import ipywidgets as widgets
+import traitlets
+
+from nstlab.base.numerics.arguments import LARGEST
+
+DECADES = 3  # range of the slider, to both sides of the weight
+
+
+class WeightControl(widgets.HBox):  # type: ignore[misc]
+    """Shows and changes the weight of a term, its trait `value`, from 0 up; `disabled` is that of both parts.
+
+    The slider has a log scale around the weight that it began with, so a weight of 0 has none. The box takes every
+    number. A screen reader reads the box: the name of the weight and its number.
+
+    >>> control = WeightControl("style", 1.0)
+    >>> control.slider.value = 10.0
+    >>> control.value, control.number.description
+    (10.0, 'weight of style')
+    """
+
+    value = traitlets.Float()
+    disabled = traitlets.Bool(False)
+
+    def __init__(self, name: str, weight: float):
+        self.number = widgets.BoundedFloatText(
+            value=weight,
+            min=0,
+            max=LARGEST,
+            description=f"weight of {name}",
+            style={"description_width": "185px"},
+            layout={"width": "300px", "max_width": "100%"},
+        )
+        self.slider: widgets.FloatLogSlider | None = None
+        parts = [self.number]
+        if weight > 0:
+            middle = math.log10(weight)
+            self.slider = widgets.FloatLogSlider(
+                value=weight,
+                min=middle - DECADES,
+                max=middle + DECADES,
+                step=0.1,
+                readout=False,
+                continuous_update=False,
+                layout={"width": "260px", "max_width": "100%"},
+            )
+            self.slider.observe(lambda change: self.set_trait("value", change.new), "value")
+            parts.append(self.slider)
+        super().__init__(parts, value=weight, layout={"flex_flow": "row wrap"})
+        for part in parts:
+            traitlets.dlink((self, "disabled"), (part, "disabled"))
+        traitlets.link((self, "value"), (self.number, "value"))
+        self.observe(self.move_slider, "value")
+
+    def move_slider(self, change: object = None) -> None:
+        """Bring the slider to the weight, if its range has it."""
+        if self.slider is not None and 10**self.slider.min <= self.value <= 10**self.slider.max:
+            self.slider.value = self.value
