@@ -10,16 +10,47 @@ def energy_after(mu, share, step, weight, k, two=2, square=2):
     return (mu * share * (1 - two * step * weight * mu) ** (square * k)).sum()
 
 
-def conjugate_gradients(times_M, x, weight, iterations, steepest=False):
-    y, r = x.clone(), -weight * times_M(x)
+def forgotten(slip, place=""):
+    """What a slip forgets at a place, "Id" or "lambda": everywhere if it names no place."""
+    what, _, where = (slip or "").partition(" in ")
+    return what if where in ("", place) else None
+
+
+def conjugate_gradients(times_M, x, weight, iterations, slip=None):
+    """The right solution, or that of a slip."""
+
+    def A(d, forgotten):
+        if forgotten == "Id":
+            return weight * times_M(d)
+        return d + (1 if forgotten == "lambda" else weight) * times_M(d)
+
+    y = torch.zeros_like(x) if slip in ("zero start", "zero start, old r") else x.clone()
+    r = x - A(x if slip == "zero start, old r" else y, forgotten(slip, "the first r"))
+    r = -r if slip == "sign of the first r" else r
     d = r
     for _ in range(iterations):
-        Ad = d + weight * times_M(d)
+        Ad, old_d = A(d, forgotten(slip)), d.clone()
         rr = (r * r).sum()
-        a = rr / (d * Ad).sum()
-        y, r = y + a * d, r - a * Ad
-        d = r if steepest else r + (r * r).sum() / rr * d
+        a = rr / (d * A(d, forgotten(slip, "a"))).sum()
+        if slip == "in place":
+            r -= a * Ad
+        else:
+            r = r + a * Ad if slip == "sign of r" else r - a * Ad
+        rr = (r * r).sum() if slip == "r first" else rr
+        ratio = rr / (r * r).sum() if slip == "upside down" else (r * r).sum() / rr
+        if slip == "steepest":
+            d = r
+        elif slip != "one direction":
+            d = r - ratio * d if slip == "sign of d" else r + ratio * d
+        along = d if slip == "y late" else old_d
+        y = y - a * along if slip == "sign of y" else y + a * along
+        if slip == "return":
+            break
     return y
+
+
+def slipping(slip):
+    return lambda *arguments: conjugate_gradients(*arguments, slip)
 
 
 def in_place(times_M, x, weight, iterations):
@@ -32,41 +63,80 @@ def wasteful(times_M, x, weight, iterations):
     return conjugate_gradients(times_M, x, weight, iterations)
 
 
-@pytest.mark.parametrize(
-    ("verdict", "answer"),
-    [
-        (check.stable_step, lambda weight, largest: 1 / (weight * largest)),
-        (check.energy_after, energy_after),
-        (check.conjugate_gradients, conjugate_gradients),
-    ],
-)
+RIGHT = [
+    (check.stable_step, lambda weight, largest: 1 / (weight * largest)),
+    (check.energy_after, energy_after),
+    (check.conjugate_gradients, conjugate_gradients),
+]
+WRONG = [
+    (check.stable_step, lambda weight, largest: 1 / largest, "Lambda is missing: it"),
+    (check.stable_step, lambda weight, largest: 2 / largest, "Lambda is missing, and"),
+    (check.stable_step, lambda weight, largest: 1 / (9 * weight), "9 is a bound"),
+    (check.stable_step, lambda weight, largest: 2 / (weight * largest), "has a 2 in it"),
+    (check.stable_step, lambda weight, largest: 0.5 / (weight * largest), "below 0"),
+    (check.stable_step, lambda weight, largest: 2 / (9 * weight), "9 is a bound"),
+    (check.stable_step, lambda weight, largest: -1 / (weight * largest), "A step is positive"),
+    (check.stable_step, lambda weight, largest: 1 / (weight * largest**2), "not squared"),
+    (check.stable_step, lambda weight, largest: 1 / weight, "eigenvalue is missing"),
+    (check.stable_step, lambda weight, largest: weight / largest, "numerator or in the denominator"),
+    (check.stable_step, lambda weight, largest: largest / weight, "a steeper valley"),
+    (check.stable_step, lambda weight, largest: 2 * weight * largest, "This is the curvature"),
+    (check.energy_after, lambda *a: energy_after(*a, square=1), "square of each coefficient"),
+    (check.energy_after, lambda *a: energy_after(*a, two=1), "has a 2 in it"),
+    (check.energy_after, lambda *a: energy_after(*a, two=4), "in the factor twice"),
+    (check.energy_after, lambda *a: energy_after(*a) / 2, "no half"),
+    (check.energy_after, lambda *a: energy_after(*a[:-1], a[-1] - 1), "after k epochs"),
+    (check.energy_after, lambda mu, c, s, w, k: energy_after(mu, mu * c, s, w, k), "not its square"),
+    (check.energy_after, lambda mu, c, s, w, k: energy_after(mu, c, 1, w, k), "step is missing"),
+    (check.energy_after, lambda mu, c, s, w, k: energy_after(mu, c.sqrt(), s, w, k), "no root is needed"),
+    (check.energy_after, lambda *a: energy_after(*a, two=-2), "against the gradient"),
+    (check.energy_after, lambda mu, c, s, w, k: energy_after(mu, c.square(), s, w, k), "squares already"),
+    (check.energy_after, lambda mu, c, s, w, k: (c * (1 - 2 * s * w * mu) ** (2 * k)).sum(), "weighted by mu"),
+    (check.energy_after, lambda mu, c, s, w, k: w * energy_after(mu, c, s, w, k), "itself is not weighted"),
+    (check.energy_after, lambda mu, c, s, w, k: energy_after(mu, c, s, 1, k), "Lambda is missing in the factor"),
+    (check.energy_after, lambda mu, c, s, w, k: energy_after(mu, c, s, w, 1), "whatever k is"),
+    (check.energy_after, lambda mu, c, s, w, k: energy_after(mu, c, s, w, 0), "energy at the start"),
+    (check.energy_after, lambda mu, c, s, w, k: energy_after(mu, 1, s, w, k), "`share` says so"),
+    (check.energy_after, lambda mu, c, s, w, k: (mu * c * (1 - 2 * s * w) ** (2 * k)).sum(), "same factor"),
+    (check.energy_after, lambda mu, c, s, w, k: (mu * c * (1 - 2 * s * w * mu) * 2 * k).sum(), "taken to a power"),
+    (check.energy_after, lambda mu, c, s, w, k: mu * c * (1 - 2 * s * w * mu) ** (2 * k), "L_m is their sum"),
+    (check.conjugate_gradients, lambda M, x, w, n: conjugate_gradients(M, x, w, n - 1), "One iteration is missing"),
+    (check.conjugate_gradients, lambda M, x, w, n: conjugate_gradients(M, x, w, n + 1), "one iteration too many"),
+    (check.conjugate_gradients, slipping("return"), "after one iteration"),
+    (check.conjugate_gradients, slipping("r first"), "overwritten before r^T r is kept"),
+    (check.conjugate_gradients, slipping("in place"), "changed in place"),
+    (check.conjugate_gradients, slipping("Id"), "Id is forgotten"),
+    (check.conjugate_gradients, slipping("lambda"), "Lambda is forgotten"),
+    (check.conjugate_gradients, slipping("Id in a"), "Id is forgotten"),
+    (check.conjugate_gradients, slipping("lambda in a"), "Lambda is forgotten"),
+    (check.conjugate_gradients, slipping("Id in the first r"), "Id is forgotten"),
+    (check.conjugate_gradients, slipping("lambda in the first r"), "Lambda is forgotten"),
+    (check.conjugate_gradients, slipping("y late"), "Change y before d"),
+    (check.conjugate_gradients, slipping("sign of the first r"), "y goes the wrong way"),
+    (check.conjugate_gradients, slipping("sign of y"), "y goes the wrong way"),
+    (check.conjugate_gradients, slipping("sign of r"), "wrong where r changes"),
+    (check.conjugate_gradients, slipping("sign of d"), "old direction is added"),
+    (check.conjugate_gradients, slipping("upside down"), "Upside down"),
+    (check.conjugate_gradients, slipping("zero start"), "You start from 0"),
+    (check.conjugate_gradients, slipping("zero start, old r"), "You start from 0"),
+    (check.conjugate_gradients, slipping("steepest"), "multiple of the old one"),
+    (check.conjugate_gradients, slipping("one direction"), "direction never changes"),
+    (check.conjugate_gradients, lambda M, x, w, n: conjugate_gradients(M, x, w, 60), "exact solution"),
+    (check.conjugate_gradients, lambda M, x, w, n: x, "nothing was solved"),
+    (check.conjugate_gradients, lambda M, x, w, n: x.mT @ x @ M(x), "`(r * d).sum()`"),
+    (check.conjugate_gradients, in_place, "clone"),
+]
+
+
+@pytest.mark.parametrize(("verdict", "answer"), RIGHT)
 def test_the_right_answer_passes(verdict, answer):
     assert verdict(answer).passed, verdict(answer)
 
 
-@pytest.mark.parametrize(
-    ("verdict", "answer", "hint"),
-    [
-        (check.stable_step, lambda weight, largest: 1 / largest, "Lambda is missing"),
-        (check.stable_step, lambda weight, largest: 2 / (weight * largest), "has a 2 in it"),
-        (check.stable_step, lambda weight, largest: 0.5 / (weight * largest), "below 0"),
-        (check.stable_step, lambda weight, largest: 1 / weight, "eigenvalue is missing"),
-        (check.energy_after, lambda *a: energy_after(*a, square=1), "square of each"),
-        (check.energy_after, lambda *a: energy_after(*a, two=1), "has a 2 in it"),
-        (check.energy_after, lambda mu, c, s, w, k: energy_after(mu, c.square(), s, w, k), "already"),
-        (check.energy_after, lambda mu, c, s, w, k: (c * (1 - 2 * s * w * mu) ** (2 * k)).sum(), "weighted by mu"),
-        (check.energy_after, lambda mu, c, s, w, k: w * energy_after(mu, c, s, w, k), "not weighted"),
-        (check.conjugate_gradients, lambda M, x, w, n: conjugate_gradients(M, x, w, n - 1), "One iteration is missing"),
-        (check.conjugate_gradients, lambda M, x, w, n: conjugate_gradients(M, x, w, n + 1), "too many"),
-        (check.conjugate_gradients, lambda M, x, w, n: conjugate_gradients(M, x, w, n, steepest=True), "the old one"),
-        (check.conjugate_gradients, lambda M, x, w, n: conjugate_gradients(M, x, w, 60), "exact solution"),
-        (check.conjugate_gradients, lambda M, x, w, n: x, "nothing was solved"),
-        (check.conjugate_gradients, in_place, "clone"),
-    ],
-)
+@pytest.mark.parametrize(("verdict", "answer", "hint"), WRONG)
 def test_a_likely_slip_fails_with_the_hint_that_names_it(verdict, answer, hint):
-    assert not verdict(answer).passed
-    assert hint in verdict(answer).message
+    said = verdict(answer)
+    assert not said.passed and hint in said.message, said
 
 
 def test_wasted_products_are_noticed():

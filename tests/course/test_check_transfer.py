@@ -1,123 +1,128 @@
 """The self-checks of notebook 05: right answers pass, and likely slips get the hint that names them."""
 
 import pytest
+from torch.nn.functional import pad
 
+from nstlab import CONTENT_LAYER, STYLE_LAYERS, content_loss, gram_matrix, layer_style_loss, mean_gram_matrix
 from nstlab.course.check import transfer as check
-from nstlab.losses import content_loss, gram_matrix, layer_style_loss, mean_gram_matrix
-from nstlab.vgg import CONTENT_LAYER, STYLE_LAYERS
 
 
-def parts(image, vgg, P, A, gram=mean_gram_matrix):
-    """The content loss and the style losses E_l, as a learner computes them."""
-    F = vgg(image, [CONTENT_LAYER, *STYLE_LAYERS])
-    return content_loss(F[CONTENT_LAYER], P), [layer_style_loss(gram(F[layer]), A[layer]) for layer in STYLE_LAYERS]
-
-
-def answer(total, gram=mean_gram_matrix):
-    """A total_loss made of the two losses in some way."""
+def answer(total, gram=mean_gram_matrix, layers=(CONTENT_LAYER, *STYLE_LAYERS)):
+    """A total_loss made in some way of the content loss C and the style losses E_l."""
 
     def total_loss(image, vgg, P, A, alpha, beta):
-        return total(*parts(image, vgg, P, A, gram), alpha, beta, P)
+        F = vgg(image, layers)
+        C = content_loss(F[CONTENT_LAYER], P)
+        return total(C, [layer_style_loss(gram(F[layer]), A[layer]) for layer in STYLE_LAYERS], alpha, beta, P)
 
     return total_loss
 
 
-def test_total_loss_with_numpy_is_told_so():
-    def total_loss(image, vgg, P, A, alpha, beta):
-        C, E = parts(image, vgg, P, A)
-        return (alpha * C + beta * sum(E) / 5).numpy()
-
-    verdict = check.total_loss(total_loss)
-    assert not verdict.passed and "stops with RuntimeError" in verdict.message
+def variation(x):
+    return x.diff(dim=2).square().sum() + x.diff(dim=3).square().sum()
 
 
-@pytest.mark.parametrize(
-    ("total", "hint"),
-    [
-        (lambda C, E, alpha, beta, P: alpha * C.item() + beta * sum(E) / 5, "content term has no gradient"),
-        (lambda C, E, alpha, beta, P: alpha * C + beta * sum(e.item() for e in E) / 5, "style term has no gradient"),
-        (lambda C, E, alpha, beta, P: (alpha * C + beta * sum(E) / 5).detach(), "no gradient flows back"),
-        (lambda C, E, alpha, beta, P: alpha * C + beta * (sum(E) - E[2] + E[2].item()) / 5, "values are not"),
-    ],
-)
-def test_total_loss_without_a_part_of_its_gradient(total, hint):
-    verdict = check.total_loss(answer(total))
-    assert not verdict.passed and hint in verdict.message
+RIGHT = [
+    (check.total_loss, answer(lambda C, E, alpha, beta, P: alpha * C + beta * sum(E) / 5)),
+    (check.alpha_of, lambda weight, P: 2 * weight / P.square().sum()),
+    (check.roughness, variation),
+]
+WRONG = [
+    (check.total_loss, answer(lambda C, E, alpha, beta, P: alpha * C), "content term alone"),
+    (check.total_loss, answer(lambda C, E, alpha, beta, P: beta * sum(E) / 5), "style term alone"),
+    (check.total_loss, answer(lambda C, E, alpha, beta, P: C + sum(E) / 5), "not weighted"),
+    (check.total_loss, answer(lambda C, E, alpha, beta, P: beta * C + alpha * sum(E) / 5), "are swapped"),
+    (check.total_loss, answer(lambda C, E, alpha, beta, P: alpha * C - beta * sum(E) / 5), "they are added"),
+    (check.total_loss, answer(lambda C, E, alpha, beta, P: alpha * C + beta * sum(E)), "what are the w_l"),
+    (check.total_loss, answer(lambda C, E, alpha, beta, P: alpha * C / P.numel() + beta * sum(E) / 5), "is a mean"),
+    (check.total_loss, answer(lambda C, E, alpha, beta, P: alpha * C * 2 + beta * sum(E) / 5), "by a factor of 2"),
+    (check.total_loss, answer(lambda C, E, alpha, beta, P: alpha * C + beta * sum(E) / 5, gram_matrix), "per place"),
+    (check.total_loss, answer(lambda C, E, alpha, beta, P: alpha * C + beta * E[-1] / 5), "overwrites"),
+    (
+        check.total_loss,
+        answer(lambda C, E, alpha, beta, P: alpha * C + beta * sum(E) / 5, layers=STYLE_LAYERS),
+        "CONTENT_LAYER and all",
+    ),
+    (
+        check.total_loss,
+        answer(lambda C, E, alpha, beta, P: (alpha * C + beta * sum(E) / 5).item()),
+        "no gradient flows",
+    ),
+    (check.total_loss, answer(lambda C, E, alpha, beta, P: (alpha * C + beta * sum(E) / 5).detach()), "no gradient"),
+    (check.total_loss, answer(lambda C, E, alpha, beta, P: (alpha * C + beta * sum(E) / 5).numpy()), "use tensors all"),
+    (
+        check.total_loss,
+        answer(lambda C, E, alpha, beta, P: alpha * C.item() + beta * sum(E) / 5),
+        "content term has no",
+    ),
+    (
+        check.total_loss,
+        answer(lambda C, E, alpha, beta, P: alpha * C + beta * sum(e.item() for e in E) / 5),
+        "style term has no gradient",
+    ),
+    (
+        check.total_loss,
+        answer(lambda C, E, alpha, beta, P: alpha * C + beta * (sum(E) - E[2] + E[2].item()) / 5),
+        "loss of every layer a tensor",
+    ),
+    (check.total_loss, answer(lambda C, E, alpha, beta, P: None), "returns nothing"),
+    (check.alpha_of, lambda weight, P: weight * P.square().sum() / 2, "other way round"),
+    (check.alpha_of, lambda weight, P: weight / P.square().sum(), "has a half in front"),
+    (check.alpha_of, lambda weight, P: weight / P.numel(), "makes a mean"),
+    (check.alpha_of, lambda weight, P: 2 * weight / P.square().mean(), "not a mean"),
+    (check.alpha_of, lambda weight, P: 2 * weight / P.sum(), "*squares*"),
+    (check.alpha_of, lambda weight, P: weight / P.norm(), "No root"),
+    (check.alpha_of, lambda weight, P: 2 / P.square().sum(), "multiply it by content_weight"),
+    (check.alpha_of, lambda weight, P: P.square().sum() / (2 * weight), "Upside down"),
+    (check.alpha_of, lambda weight, P: weight / P.square().mean(), "not their mean"),
+    (check.alpha_of, lambda weight, P: weight / (2 * P.square().sum()), "below the line"),
+    (check.alpha_of, lambda weight, P: weight, "is not one as well"),
+    (check.balance, None, "yours to choose"),
+    (check.balance, "0.14", "not '0.14'"),
+    (check.balance, True, "not True"),
+    (check.balance, -1.0, "A negative weight"),
+    (check.balance, 0, "no say"),
+    (check.balance, float("nan"), "nan is not a number"),
+    (check.balance, 1e30, "next to no say"),
+    (check.balance, 0.04, "most of the content is lost. It should have more weight"),
+    (check.balance, 1.4, "most of the content is there. The style should have more"),
+    (check.roughness, lambda x: x.diff(dim=2).square().sum(), "those side by side"),
+    (check.roughness, lambda x: x.diff().square().sum(), "those above each other"),
+    (check.roughness, lambda x: x.diff(dim=2).abs().sum() + x.diff(dim=3).abs().sum(), "absolute"),
+    (check.roughness, lambda x: x.diff(dim=2).sum() + x.diff(dim=3).sum(), "cancel"),
+    (check.roughness, lambda x: (x.diff(dim=2).sum() + x.diff(dim=3).sum()) ** 2, "You square the sum"),
+    (check.roughness, lambda x: x.diff(dim=2).square().mean() + x.diff(dim=3).square().mean(), "These are means"),
+    (
+        check.roughness,
+        lambda x: (x - x.roll(1, 2)).square().sum() + (x - x.roll(1, 3)).square().sum(),
+        "last row is compared with the first",
+    ),
+    (check.roughness, lambda x: variation(pad(x, (0, 1, 0, 1))), "padded with zeros"),
+    (check.roughness, lambda x: variation(pad(x, (1, 1, 1, 1))), "padded with zeros"),
+    (check.roughness, lambda x: x.diff(dim=2).norm() + x.diff(dim=3).norm(), "no root"),
+    (check.roughness, lambda x: variation(x) / x.numel(), "divide by the number of values"),
+    (check.roughness, lambda x: x.diff(dim=2).square().sum() - x.diff(dim=3).square().sum(), "not subtracted"),
+    (check.roughness, lambda x: variation(x.mean(1, keepdim=True)), "Each color counts by itself"),
+    (
+        check.roughness,
+        lambda x: (x[..., 1:, 1:] - x[..., :-1, 1:]).square().sum() + (x[..., 1:, 1:] - x[..., 1:, :-1]).square().sum(),
+        "first row or column are left out",
+    ),
+    (check.roughness, lambda x: variation(x) / 2, "no factor in front"),
+    (check.roughness, lambda x: 2 * variation(x), "every pair once"),
+    (check.roughness, lambda x: variation(x).sqrt(), "no root"),
+    (check.roughness, lambda x: (x.diff(dim=2) + x.diff(dim=3)).square().sum(), "different shapes: sum each"),
+    (check.roughness, lambda x: x.diff(dim=1).square().sum() + x.diff(dim=2).square().sum(), "rows are 2, columns 3"),
+    (check.roughness, lambda x: variation(x) + x.diff(dim=1).square().sum(), "they are no neighbors"),
+]
 
 
-def test_total_loss_right():
-    assert check.total_loss(answer(lambda C, E, alpha, beta, P: alpha * C + beta * sum(E) / 5)).passed
+@pytest.mark.parametrize(("verdict", "answer"), RIGHT)
+def test_the_right_answer_passes(verdict, answer):
+    assert verdict(answer).passed, verdict(answer)
 
 
-@pytest.mark.parametrize(
-    "wrong, hint",
-    [
-        (answer(lambda C, E, alpha, beta, P: alpha * C), "content term alone"),
-        (answer(lambda C, E, alpha, beta, P: beta * sum(E) / 5), "style term alone"),
-        (answer(lambda C, E, alpha, beta, P: C + sum(E) / 5), "not weighted"),
-        (answer(lambda C, E, alpha, beta, P: beta * C + alpha * sum(E) / 5), "are swapped"),
-        (answer(lambda C, E, alpha, beta, P: alpha * C + beta * sum(E)), "w_l"),
-        (answer(lambda C, E, alpha, beta, P: alpha * C / P.numel() + beta * sum(E) / 5), "mean"),
-        (answer(lambda C, E, alpha, beta, P: alpha * C * 2 + beta * sum(E) / 5), "too large by a factor of 2"),
-        (answer(lambda C, E, alpha, beta, P: alpha * C + beta * sum(E) / 5, gram=gram_matrix), "per place"),
-        (answer(lambda C, E, alpha, beta, P: alpha * C + beta * E[-1] / 5), "overwrites"),
-        (answer(lambda C, E, alpha, beta, P: (alpha * C + beta * sum(E) / 5).item()), "no gradient"),
-        (answer(lambda C, E, alpha, beta, P: (alpha * C + beta * sum(E) / 5).detach()), "no gradient"),
-        (answer(lambda C, E, alpha, beta, P: None), "returns nothing"),
-    ],
-)
-def test_total_loss_wrong(wrong, hint):
-    verdict = check.total_loss(wrong)
-    assert not verdict.passed
-    assert hint in verdict.message
-
-
-@pytest.mark.parametrize(
-    "wrong, hint",
-    [
-        (lambda weight, P: weight * P.square().sum() / 2, "other way round"),
-        (lambda weight, P: weight / P.square().sum(), "half"),
-        (lambda weight, P: weight / P.numel(), "makes a mean"),
-        (lambda weight, P: 2 * weight / P.square().mean(), "not a mean"),
-        (lambda weight, P: 2 * weight / P.sum(), "squares"),
-        (lambda weight, P: weight / P.norm(), "No root"),
-        (lambda weight, P: 2 / P.square().sum(), "multiply it by content_weight"),
-    ],
-)
-def test_alpha_of(wrong, hint):
-    assert check.alpha_of(lambda weight, P: 2 * weight / P.square().sum()).passed
-    verdict = check.alpha_of(wrong)
-    assert not verdict.passed
-    assert hint in verdict.message
-
-
-@pytest.mark.parametrize("weight, hint", [(None, "yours to choose"), (-1.0, "finite"), ("much", "stops with")])
-def test_balance_without_a_run(weight, hint):
-    verdict = check.balance(weight)
-    assert not verdict.passed
-    assert hint in verdict.message
-
-
-@pytest.mark.parametrize("weight, hint", [(5.0, "style should have more"), (0.01, "It should have more")])
-def test_balance_wrong(weight, hint):
-    verdict = check.balance(weight)
-    assert not verdict.passed
-    assert hint in verdict.message
-
-
-@pytest.mark.parametrize(
-    "wrong, hint",
-    [
-        (lambda x: x.diff(dim=2).square().sum(), "side by side"),
-        (lambda x: x.diff(dim=3).square().sum(), "above each other"),
-        (lambda x: x.diff(dim=2).abs().sum() + x.diff(dim=3).abs().sum(), "absolute"),
-        (lambda x: x.diff(dim=2).sum() + x.diff(dim=3).sum(), "cancel"),
-        (lambda x: x.diff(dim=2).square().mean() + x.diff(dim=3).square().mean(), "means"),
-        (lambda x: (x - x.roll(1, 2)).square().sum() + (x - x.roll(1, 3)).square().sum(), "border"),
-    ],
-)
-def test_roughness(wrong, hint):
-    assert check.roughness(lambda x: x.diff(dim=2).square().sum() + x.diff(dim=3).square().sum()).passed
-    verdict = check.roughness(wrong)
-    assert not verdict.passed
-    assert hint in verdict.message
+@pytest.mark.parametrize(("verdict", "answer", "hint"), WRONG)
+def test_a_likely_slip_fails_with_the_hint_that_names_it(verdict, answer, hint):
+    said = verdict(answer)
+    assert not said.passed and hint in said.message, said

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate, relu
 
 from nstlab import gram_matrix, luminance, mean_gram_matrix, on_grid, region_gram_matrices
-from nstlab.course.check.verdict import Slip, Verdict, compare
+from nstlab.course.check.verdict import Slip, Verdict, compare, crash
 
 Pair = Callable[[Tensor, Tensor], Any]
 
@@ -44,21 +44,18 @@ def region_gram(mine: Pair) -> Verdict:
     inside = (g > 0.5).float()
     one_pixel = m[:, :, ::4, ::4]
 
-    def answer() -> Any:
-        try:
-            return mine(F.clone(), m.clone())
-        except NotImplementedError:  # a RuntimeError too
-            raise
-        except RuntimeError as error:
-            if "must match the size" in str(error):
-                return "another grid"
-            raise
-
     return compare(
-        answer,
+        lambda: mine(F.clone(), m.clone()),
         right,
         [
-            Slip("another grid", "The mask has the size of the image, F that of its layer: first bring m to its grid."),
+            Slip(
+                crash("must match the size"),
+                "The mask has the size of the image, F that of its layer: first bring m to its grid.",
+            ),
+            Slip(
+                region_gram_matrices(F, on_grid((m > 0.5).to(m), size)),
+                "The mask is rounded to 0 and 1. Its border counts with its share: take m as it is.",
+            ),
             Slip(
                 gram_matrix(F * g) / g.sum(),
                 "The mask enters every product twice: its square root, in each factor, enters once.",
@@ -67,6 +64,15 @@ def region_gram(mine: Pair) -> Verdict:
             Slip(
                 gram_matrix(F * g) / g.square().sum(), "The mask enters every product twice. Where is its square root?"
             ),
+            Slip(gram_matrix(F) / g.sum(), "The mask is in the divisor alone: it weighs the responses, too."),
+            Slip(
+                gram_matrix(F * (1 - g).sqrt()) / (1 - g).sum(),
+                "This is the rest of the picture, outside of the region.",
+            ),
+            Slip(
+                undivided / g.sqrt().sum(), "You divide by the sum of the roots. The equation has the sum of the mask."
+            ),
+            Slip(undivided / g.sum().square(), "It is divided by the sum of the mask once, not twice."),
             Slip(undivided, "It is not divided yet: a large region has a large matrix."),
             Slip(undivided / 54, "This is divided by all places. Only those of the region count, each with its share."),
             Slip(undivided / m.sum(), "This is divided by the sum over pixels. Add up the mask on the layer's grid."),
@@ -124,6 +130,19 @@ def recolored(mine: Pair) -> Verdict:
         [
             Slip(x, "These are the colors of x, unchanged."),
             Slip(y, "These are the colors of y. The colors of x should move, each to its own place."),
+            Slip(
+                d @ root @ power(back @ L @ back, 0.5) @ root + mean,
+                "The roots are exchanged: K^1/2 stands beside L, K^-1/2 outside.",
+            ),
+            Slip(d @ root @ middle @ root + mean, "On the outside K^-1/2 is needed: it takes the spread of x away."),
+            Slip(
+                d @ back @ power(power(L, 0.5) @ K @ power(L, 0.5), 0.5) @ back + mean,
+                "In the middle K and L are exchanged: L stands between two roots of K.",
+            ),
+            Slip(d @ back + mean, "The spread of x is gone. Where does that of y come in?"),
+            Slip(d @ C - mean, "The mean of y is added, not subtracted."),
+            Slip(d @ C + y.mean(), "The mean of y is a color: one number for each channel."),
+            Slip(d @ power(L, 0.5) + mean, "The spread of x is still in it: K is missing in C."),
             Slip(d + mean, "The mean is y's. The covariance is still that of x: where is C?"),
             Slip(x @ C + mean, "Subtract the mean of x before C is applied: C moves it too."),
             Slip(x @ C, "Both means are missing: x without its own goes through C, then y's is added."),
@@ -167,6 +186,13 @@ def content_colors(mine: Pair) -> Verdict:
         [
             Slip(photo, "This is the photograph: its luminance has not changed."),
             Slip(photo + Y, "The photograph's own luminance is still in it."),
+            Slip(photo + Y - own.mean(), "One number is taken away. Every pixel has a luminance of its own."),
+            Slip((photo + Y) / 2, "This is half of each. The photograph's own luminance must go, and Y come."),
+            Slip(photo * Y, "This multiplies. The luminance is taken away, and another added."),
+            Slip(
+                photo + Y - photo[:, 1:2],
+                "This takes the green away. Luminance is a mixture of all three: `luminance`.",
+            ),
             Slip(photo + own - Y, "The sign is turned: the luminance moves away from Y."),
             Slip(photo - own, "The old luminance is gone. Which one comes in its place?"),
             Slip(Y - own, "This is what is to be added. To what?"),
@@ -205,6 +231,19 @@ def constant(mine: Pair) -> Verdict:
             Slip(0.0, "It is 0 only if all styles are the same."),
             Slip(-right, "The sign is turned: which of the two sides is larger?"),
             Slip(mix @ squares, "Multiply out the square of the mixed target too: it brings a constant with it."),
+            Slip(
+                mix @ squares - A.mean(0).square().sum(), "The target is the mean with the shares, not the plain one."
+            ),
+            Slip(mix @ squares - A.sum(0).square().sum(), "The target is the mean with the shares, not the sum."),
+            Slip(mix @ squares.sqrt() - square.sqrt(), "These are norms. The equation has their squares."),
+            Slip(mix.square() @ squares, "The shares enter squared, and the square of the mixed target is missing."),
+            Slip(2 * right, "There is no factor of 2: the mixed products cancel between the two sides."),
+            Slip(right / 2, "There is no half in the equation."),
+            Slip(squares, "These are the squares of each style. The constant is one number."),
+            Slip(
+                crash("batch2|mat1|mat2|must match the size|same reduction dim"),
+                "A share weighs a whole matrix: give `mix` two more axes, or use `torch.einsum`.",
+            ),
             Slip(square, "This is the constant of the mixed target's square. What is the left side if G is 0?"),
             Slip(mix @ squares + square, "One of the two parts has the wrong sign."),
             Slip(squares.sum() - square, "Each style counts with its share on the left side."),

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import mse_loss, relu
 
 from nstlab import content_loss as right_content_loss
-from nstlab.course.check.verdict import Slip, Verdict, compare
+from nstlab.course.check.verdict import AUTOGRAD, Slip, Verdict, by_hand, compare
 
 
 def examples() -> tuple[Tensor, Tensor]:
@@ -47,6 +47,15 @@ def content_loss(mine: Callable[[Tensor, Tensor], Tensor]) -> Verdict:
             Slip((F - P).sum() / 2, "Differences of both signs cancel: what does the equation do to each one first?"),
             Slip((F - P).abs().sum() / 2, "These are absolute differences: what does the equation do to each one?"),
             Slip((F - P).sum().square() / 2, "You square the sum. The equation sums the squares."),
+            Slip((F + P).square().sum() / 2, "A difference is squared, not a sum: where is the minus?"),
+            Slip(
+                ((F - P).square() * (F > 0)).sum() / 2,
+                "You leave out the silent responses. They count in the loss; only their gradient is 0.",
+            ),
+            Slip(2 * right / P.square().sum(), "You divide by the content. Equation 1 does not."),
+            Slip(right / 3, "You divide by the number of maps. Equation 1 sums over all of them."),
+            Slip(right / 20, "You divide by the number of places. Equation 1 sums over all of them."),
+            Slip(right / 2, "The half is in it twice: does it stand inside of the square, too?"),
             Slip((2 * right).sqrt(), "You take a square root. The equation has none."),
             Slip(
                 (F.square() - P.square()).sum() / 2,
@@ -69,9 +78,10 @@ def content_gradient(mine: Callable[[Tensor, Tensor], Tensor]) -> Verdict:
     F, P = examples()
     right = (F - P) * (F > 0)
     return compare(
-        lambda: mine(F, P),
+        lambda: by_hand(mine, F, P),
         right,
         [
+            Slip(AUTOGRAD, "You ask autograd. Write the two cases of the formula yourself."),
             Slip(F - P, "This is the first case, everywhere. What about the responses that the ReLU has set to 0?"),
             Slip(-right, "The sign is wrong: if F is larger than P, a larger F makes the loss larger."),
             Slip(P - F, "The sign is wrong, and the second case, F = 0, is missing."),
@@ -80,9 +90,17 @@ def content_gradient(mine: Callable[[Tensor, Tensor], Tensor]) -> Verdict:
                 "Too large by a factor of 2: the square gives a 2, and a factor in equation 1 cancels it.",
             ),
             Slip(2 * (F - P), "Too large by a factor of 2, and the second case, F = 0, is missing."),
+            Slip((F - P) * (F == 0), "Your mask is turned around: the ReLU lets a slope through where F is above 0."),
+            Slip((F - P) * (F > 0) * (P > 0), "One mask too many: only the ReLU that F came out of is on the way."),
+            Slip((F - P).abs() * (F > 0), "The sign is lost: F below P must rise, F above P must fall."),
+            Slip(right / 2, "Too small by a factor of 2: the square gives a 2, and it cancels the half."),
+            Slip(F * (F > 0), "This is F. The slope is its distance from P."),
+            Slip(right.sum(), "This is one number. The derivative has one number for each response."),
+            Slip((F - P)[F > 0], "Only some responses are left. Keep all, with a 0 where there is no slope."),
             Slip((F - P) * (P > 0), "Your mask is P > 0. The ReLU between the loss and the pixels is that of F."),
             Slip(relu(F - P), "Your mask is F - P > 0. A response that is too weak has a gradient, too."),
             Slip(right / F.numel(), "This is the derivative of the mean. Equation 1 as printed has a sum."),
+            Slip(right.square() / 2, "These are the parts of the loss. A derivative has no square."),
             Slip((F > 0).to(F.dtype), "This is the mask. What is the derivative in the first case?"),
             Slip(mse_loss(F, P), "This is a loss, one number. The derivative has one number for each response."),
         ],
@@ -106,12 +124,29 @@ def silent_share(mine: Callable[[Tensor, Tensor], Tensor | float]) -> Verdict:
         right,
         [
             Slip(silent.float().mean(), "This is the share of the responses. Which share of the loss is theirs?"),
+            Slip(silent.sum(), "This is the number of silent responses. Which share of the loss is theirs?"),
+            Slip(1 / right, "Upside down: the part is divided by the whole."),
+            Slip(right / 2, "A half in one of the two sums alone: it stands in both, and cancels."),
+            Slip(2 * right, "A half in one of the two sums alone: it stands in both, and cancels."),
+            Slip(
+                squares[silent].sum() / P.square().sum(),
+                "You divide by the squares of P. The whole is the sum over F - P.",
+            ),
+            Slip((F - P)[silent].sum() / (F - P).sum(), "Differences of both signs cancel: square them first."),
             Slip(1 - right, "This is the share that has a derivative. Compute the other one."),
             Slip(squares[silent].sum(), "This is a part of the loss, not a share: divide by the whole."),
             Slip(squares[silent].sum() / 2, "This is a part of the loss, not a share: divide by the whole."),
             Slip(
                 squares[P == 0].sum() / squares.sum(),
                 "You look where P is silent. The derivative is 0 where F, the pastiche's response, is silent.",
+            ),
+            Slip(
+                (F - P)[silent].abs().sum() / (F - P).abs().sum(),
+                "These are absolute differences: what does equation 1 do to each one?",
+            ),
+            Slip(
+                squares[silent].sum() / squares[~silent].sum(),
+                "You divide by the rest. A share is divided by the whole, both parts together.",
             ),
             Slip(100 * right, "This is a percentage. A share lies between 0 and 1."),
             Slip(
@@ -141,6 +176,14 @@ def weight_on_the_mean(mine: Callable[[float, Tensor], float]) -> Verdict:
             Slip(alpha / (N * M), "The wrong way round: the mean is smaller, so which weight must be larger?"),
             Slip(alpha * M, "You count places. The mean is over maps, too."),
             Slip(alpha * N, "You count maps. The mean is over places, too."),
+            Slip(N * M / alpha, "Alpha has got into the denominator: a larger alpha needs a larger weight."),
+            Slip(alpha * (N + M), "A layer has N maps of M places each: how many responses are that?"),
+            Slip(alpha * (N * M) ** 0.5, "There is no root: the mean is the sum divided by the number of responses."),
+            Slip(alpha / M, "The wrong way round, and the mean is over maps, too."),
+            Slip(alpha / N, "The wrong way round, and the mean is over places, too."),
+            Slip(alpha * N * 5, "A map has rows and columns: its places are both, multiplied."),
+            Slip(alpha * (N * M) ** 2, "The mean divides by the number of responses only once."),
+            Slip(0.0, "The weight depends on the number of responses, not on their values."),
             Slip(alpha * N * M / 2, halved),
             Slip(alpha * N * M * 2, halved),
             Slip(float(N * M), "This is the factor between the two. What becomes of alpha?"),

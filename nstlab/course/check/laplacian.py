@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from nstlab.course.check.verdict import Slip, Verdict, compare
+from nstlab.course.check.verdict import Slip, Verdict, compare, crash
 
 PIXELS = 9  # of a 3x3 window
 
@@ -59,6 +59,30 @@ def block(mine: Callable[[Tensor, float], Tensor]) -> Verdict:
         lambda: mine(I.clone(), epsilon),
         window_block(I, epsilon),
         [
+            Slip(
+                crash("must match the size|batch2|mat1|size mismatch|expected m1 and m2|same reduction dim"),
+                "Nine colors with three channels: d is (9, 3), Sigma (3, 3), B (9, 9). Which product has which shape?",
+            ),
+            Slip(crash("singular"), "Sigma alone may have no inverse: which multiple of Id is added to it?"),
+            Slip(Id - (Id + right) / PIXELS, "The 1 in the bracket stands for every i and j, not only for i = j."),
+            Slip(1 - (1 + right) / PIXELS, "delta is 1 for i = j only: it is the identity matrix."),
+            Slip(
+                Id - (1 + K(Sigma + epsilon / PIXELS)) / PIXELS,
+                "Epsilon belongs on the diagonal of Sigma alone: it multiplies Id.",
+            ),
+            Slip(
+                Id - (1 + K(I.T @ I / PIXELS + epsilon / PIXELS * one)) / PIXELS,
+                "Sigma is made of colors minus their mean.",
+            ),
+            Slip(
+                Id - (1 + K(Sigma + epsilon / PIXELS * one, I - I.mean())) / PIXELS,
+                "You subtract one number. The mean color has three, one for each channel.",
+            ),
+            Slip(
+                Id - (1 + d @ (1 / (Sigma + epsilon / PIXELS * one)) @ d.T) / PIXELS,
+                "1 / is taken entry by entry. The inverse of a matrix is `torch.linalg.inv`.",
+            ),
+            Slip(Id, "This is delta alone. What is subtracted from it?"),
             Slip((1 + right) / PIXELS, "This is what is subtracted. From which matrix is it subtracted?"),
             Slip(Id + (1 + right) / PIXELS, "The sign is wrong: the second part is subtracted."),
             Slip(Id - right / PIXELS, "Inside the bracket a summand is missing."),
@@ -93,14 +117,35 @@ def recoloring(mine: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Verdict:
     """
     generator = torch.Generator().manual_seed(1)
     image, A = torch.rand(1, 3, 4, 5, generator=generator), torch.rand(3, 3, generator=generator)
-    b = torch.tensor([0.1, 0.2, -0.3])
+    b = torch.tensor([0.1, 0.2, -0.4])
     offset = b[None, :, None, None]
     mixed, transposed = torch.einsum("cd,ndhw->nchw", A, image), torch.einsum("dc,ndhw->nchw", A, image)
     return compare(
         lambda: mine(image.clone(), A, b),
         mixed + offset,
         [
+            Slip(
+                crash("must match the size"), "b has one number for each channel, axis 1: give it its axes with `None`."
+            ),
+            Slip(
+                crash("batch2|mat1|size mismatch|same reduction dim"),
+                "`A @ image` multiplies rows of pixels. A belongs to the channels, axis 1: see `torch.einsum`.",
+            ),
+            Slip(image, "Nothing has changed: return the new image."),
+            Slip(
+                mixed + torch.einsum("cd,d->c", A, b)[None, :, None, None],
+                "A (I + b) also mixes b: it is added after A.",
+            ),
+            Slip((mixed + offset).clamp(0, 1), "A clamp is not affine: where it acts, the change is no longer free."),
             Slip(image + offset, "The matrix is not used: every new channel is a mixture of the three old ones."),
+            Slip(image * A.sum(1)[None, :, None, None] + offset, "Each channel is only scaled: A mixes the channels."),
+            Slip(mixed * offset, "b is added, not multiplied."),
+            Slip(mixed + b.mean(), "b has a number of its own for each channel."),
+            Slip(
+                (image.view(-1, 3) @ A.T + b).view(image.shape),
+                "`view` does not move the channels to the end: it mixes pixels and colors. `permute` moves axes.",
+            ),
+            Slip((mixed + offset).permute(0, 2, 3, 1), "The channels are the last axis now: move them back to axis 1."),
             Slip(mixed, "The offset b is missing."),
             Slip(transposed + offset, "The matrix is transposed: its rows belong to the new channels."),
             Slip(transposed, "The matrix is transposed, and the offset b is missing."),
@@ -119,39 +164,56 @@ def regression_energy(mine: Callable[[Tensor, Tensor, float], Tensor]) -> Verdic
 
         L_m = sum_windows min_{a, b}  sum_i (x_i - a^T I_i - b)^2 + epsilon |a|^2
 
-    >>> regression_energy(lambda image, x, epsilon: x.mean())
-    Not yet. The shape is right, the values are not: compare with the equation, term by term.
+    >>> regression_energy(lambda image, x, epsilon: x)
+    Not yet. It returns the shape (1, 1, 4, 5); the shape () is expected.
     """
     generator = torch.Generator().manual_seed(2)
     image = torch.rand(1, 3, 4, 5, generator=generator, dtype=torch.float64)
     x = torch.rand(1, 1, 4, 5, generator=generator, dtype=torch.float64)
     epsilon = 0.02
 
-    def fit(epsilon: float, intercept: bool = True) -> tuple[Tensor, Tensor]:
-        """The sums over all windows of the squared residuals and of |a|^2."""
+    def fit(in_a: float = epsilon, colors: bool = True, values: bool = True) -> tuple[Tensor, Tensor]:
+        """The squared residuals and |a|^2 of every window; in_a: the epsilon of a; is the mean of each subtracted?"""
         I, y = windows(image), windows(x)
-        if intercept:
-            I, y = I - I.mean(1, keepdim=True), y - y.mean(1, keepdim=True)
-        a = torch.linalg.solve(I.mT @ I + epsilon * torch.eye(3, dtype=torch.float64), I.mT @ y)
-        return (y - I @ a).square().sum(), a.square().sum()
+        I = I - I.mean(1, keepdim=True) if colors else I
+        y = y - y.mean(1, keepdim=True) if values else y
+        a = torch.linalg.solve(I.mT @ I + in_a * torch.eye(3, dtype=torch.float64), I.mT @ y)
+        return (y - I @ a).square().sum((1, 2)), a.square().sum((1, 2))
 
-    residuals, length = fit(epsilon)
-    through_zero = fit(epsilon, intercept=False)
-    count = len(windows(x))
-    return compare(
-        lambda: mine(image.clone(), x.clone(), epsilon),
-        residuals + epsilon * length,
-        [
-            Slip(residuals, "The residuals are right. What does a large a cost?"),
-            Slip(residuals + epsilon / PIXELS * length, "In this form epsilon is not divided by 9."),
-            Slip(fit(epsilon * PIXELS)[0] + epsilon * length, "Your a is that of another epsilon."),
-            Slip(fit(0.0)[0], "This is plain least squares: epsilon is not in it at all."),
-            Slip(fit(0.0)[0] + epsilon * fit(0.0)[1], "Your a is that of plain least squares: epsilon changes a, too."),
-            Slip(through_zero[0] + epsilon * through_zero[1], "The fit goes through zero: b is missing."),
-            Slip(
-                (residuals + epsilon * length) / count, "This is the mean over the windows. The equation has their sum."
-            ),
-            Slip((residuals + epsilon * length) / PIXELS, "The pixels of a window are summed, not averaged."),
-        ],
-        "Equation 5 measures how far x is, in every window, from an affine function of the colors.",
-    )
+    def cost(fitted: tuple[Tensor, Tensor], price: float = epsilon) -> Tensor:
+        residuals, length = fitted
+        return (residuals + price * length).sum()
+
+    right, plain = cost(fit()), fit(in_a=0.0)
+    shapes = "A window is a (9, 3) matrix I: I^T I is (3, 3), and I^T y, a and y are columns. `.mT` transposes a stack."
+    mean = "The pixels of a window are summed, not averaged."
+    slips = [
+        Slip(crash("batch2|mat1|size mismatch|same reduction dim|must match|Incompatible"), shapes),
+        Slip(crash("singular"), "I^T I alone may have no inverse: which multiple of Id is added to it?"),
+        Slip(cost(fit(), 0), "The residuals are right. What does a large a cost?"),
+        Slip(cost(fit(), epsilon / PIXELS), "In this form epsilon is not divided by 9."),
+        Slip(cost(fit(), 1.0), "The price of a is epsilon |a|^2, not |a|^2."),
+        Slip(cost(fit(), PIXELS * epsilon), "Epsilon counts nine times: it stands outside of the sum over the pixels."),
+        Slip(
+            (windows(x) - windows(x).mean(1, keepdim=True)).square().sum(),
+            "This is how far x is from a constant. The colors are not in it.",
+        ),
+        Slip(cost(fit(), -epsilon), "The price of a is added to the residuals, not subtracted."),
+        Slip(cost(fit(epsilon * PIXELS)), "Your a is that of another epsilon."),
+        Slip(
+            cost(fit(epsilon / PIXELS)),
+            "Your a is that of another epsilon: for sums over nine pixels it is not divided.",
+        ),
+        Slip(cost(plain, 0), "This is plain least squares: epsilon is not in it at all."),
+        Slip(cost(plain), "Your a is that of plain least squares: epsilon changes a, too."),
+        Slip(cost(fit(colors=False, values=False)), "The fit goes through zero: b is missing."),
+        Slip(cost(fit(values=False)), "Only the colors are centered: the best b takes the mean of x away, too."),
+        Slip(cost(fit(colors=False)), "Only x is centered: the best b takes the mean of the colors away, too."),
+        Slip(right / len(windows(x)), "This is the mean over the windows. The equation has their sum."),
+        Slip(right / PIXELS, mean),
+        Slip(cost(fit(), PIXELS * epsilon) / PIXELS, mean),
+        Slip(fit()[0] + epsilon * fit()[1], "These are the costs of the windows. Equation 5 adds them up."),
+        Slip((epsilon * fit()[1]).sum(), "This is the price of a alone. Where are the residuals?"),
+    ]
+    praise = "Equation 5 measures how far x is, in every window, from an affine function of the colors."
+    return compare(lambda: mine(image.clone(), x.clone(), epsilon), right, slips, praise)

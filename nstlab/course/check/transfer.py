@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from nstlab import (
     CONTENT_LAYER,
@@ -18,10 +20,11 @@ from nstlab import (
     mean_gram_matrix,
     stylize,
 )
-from nstlab.course.check.verdict import Slip, Verdict, compare
+from nstlab.course.check.verdict import Slip, Verdict, compare, crash
 
 TotalLoss = Callable[[Tensor, VGG, Tensor, Mapping[str, Tensor], float, float], Tensor]
 ALPHA, BETA = 0.01, 30.0  # with these, every slip changes the total by more than the tolerance
+LARGEST = 10.0  # content_weight that exercise 3 tries out
 BALANCE = (0.4, 0.6)  # the relative content loss that exercise 3 asks for
 
 
@@ -59,6 +62,7 @@ def total_loss(mine: TotalLoss) -> Verdict:
     slips = [
         Slip(ALPHA * C, "This is the content term alone: equation 4 has a second one."),
         Slip(BETA * S, "This is the style term alone: equation 4 has a second one."),
+        Slip(crash("KeyError"), "The network gives the layers you ask it for: CONTENT_LAYER and all STYLE_LAYERS."),
         Slip(C + S, "Both terms are there, but they are not weighted."),
         Slip(BETA * C + ALPHA * S, "The weights are swapped: which of the two is the content's?"),
         Slip(ALPHA * C + BETA * 5 * S, "Each of the five style layers has weight 1: what are the w_l of [1]?"),
@@ -67,6 +71,7 @@ def total_loss(mine: TotalLoss) -> Verdict:
             ALPHA * 2 * C + BETA * S,
             "The content term is too large by a factor of 2: see the factor in front of the sum in equation 1.",
         ),
+        Slip(ALPHA * C - BETA * S, "Both terms are to become small: they are added."),
         Slip(
             ALPHA * C + BETA * undivided.mean(),
             "A holds Gram matrices per place: those of the image must be of the same kind.",
@@ -102,6 +107,10 @@ def total_loss(mine: TotalLoss) -> Verdict:
                 (by_style * direction).sum(),
                 "The number is right, but the content term has no gradient: keep it a tensor.",
             ),
+            Slip(
+                lambda found: not isinstance(found, Exception),
+                "The number is right, but a part of it has no gradient: keep the loss of every layer a tensor.",
+            ),
         ],
         "Equation 4, and its gradient reaches every pixel.",
     )
@@ -127,6 +136,11 @@ def alpha_of(mine: Callable[[float, Tensor], float]) -> Verdict:
         Slip(2 * weight * P.numel() / squares, "The unit is a sum over all responses, as equation 1 is, not a mean."),
         Slip(weight / (P.sum().item() / 2), "The unit is a sum of the *squares* of the responses."),
         Slip(weight / squares**0.5, "No root: the loss is the square of a distance."),
+        Slip(weight, "The relative loss has a unit, and equation 1 is not one as well: what is it measured in?"),
+        Slip(squares / (2 * weight), "Upside down: a larger content_weight is a larger alpha."),
+        Slip(weight * P.numel() / squares, "The unit is half of the sum of the squares, not their mean."),
+        Slip(weight / (2 * squares), "The half belongs to the loss, below the line: there it makes alpha larger."),
+        Slip(weight * P.numel(), "The unit depends on the size of the responses, not on their number alone."),
         Slip(2 / squares, "This is alpha for a content_weight of 1: multiply it by content_weight."),
     ]
     return compare(
@@ -145,10 +159,17 @@ def balance(content_weight: float | None) -> Verdict:
     """
     if content_weight is None:
         return Verdict(False, "It is still yours to choose.")
-    try:
-        result = stylize("red_panda", "great_wave", size=64, steps=20, content_weight=content_weight, device="cpu")
-    except Exception as error:  # the learner may have set any value
-        return Verdict(False, f"The run stops with {type(error).__name__}: {error}")
+    if isinstance(content_weight, bool) or not isinstance(content_weight, (int, float)):
+        return Verdict(False, f"A weight is a number, such as 0.04, not {content_weight!r}.")
+    if content_weight < 0:
+        return Verdict(False, "A negative weight rewards what is unlike the photograph. Choose a positive one.")
+    if content_weight == 0:
+        return Verdict(False, "With a weight of 0 the photograph has no say: all of its content is lost.")
+    if math.isnan(content_weight):
+        return Verdict(False, "nan is not a number: how was it computed?")
+    if content_weight > LARGEST:
+        return Verdict(False, f"Above {LARGEST} the style has next to no say: choose a smaller weight.")
+    result = stylize("red_panda", "great_wave", size=64, steps=20, content_weight=content_weight, device="cpu")
     left = result.history[-1].losses["content"]
     low, high = BALANCE
     ends = f"The content loss ends at {left:.2f}"
@@ -169,7 +190,11 @@ def roughness(mine: Callable[[Tensor], Tensor]) -> Verdict:
     """
     x = torch.rand(1, 3, 5, 7, generator=torch.Generator().manual_seed(6))
     down, across = x.diff(dim=2), x.diff(dim=3)
-    right = down.square().sum() + across.square().sum()
+
+    def variation(x: Tensor) -> Tensor:
+        return x.diff(dim=2).square().sum() + x.diff(dim=3).square().sum()
+
+    right = variation(x)
     around = (x - x.roll(1, 2)).square().sum() + (x - x.roll(1, 3)).square().sum()
     slips = [
         Slip(down.square().sum(), "Only neighbors above each other are compared: what about those side by side?"),
@@ -183,6 +208,27 @@ def roughness(mine: Callable[[Tensor], Tensor]) -> Verdict:
         ),
         Slip(down.square().mean() + across.square().mean(), "These are means: the equation has sums."),
         Slip(around, "The last row is compared with the first one: the picture has no neighbors beyond its border."),
+        Slip(crash("must match the size"), "The two kinds of difference have different shapes: sum each, then add."),
+        *(
+            Slip(
+                variation(pad(x, sides)), "You have padded with zeros: beyond its border the picture has no neighbors."
+            )
+            for sides in ((0, 1, 0, 1), (1, 0, 1, 0), (1, 1, 1, 1))
+        ),
+        Slip(right + x.diff(dim=1).square().sum(), "Dimension 1 holds the colors of one pixel: they are no neighbors."),
+        Slip(
+            x.diff(dim=1).square().sum() + down.square().sum(), "Dimension 1 holds the colors: rows are 2, columns 3."
+        ),
+        Slip((down.sum() + across.sum()).square(), "You square the sum: the equation sums the squares."),
+        Slip(down.norm() + across.norm(), "There is no root in the equation."),
+        Slip(right / x.numel(), "You divide by the number of values: the equation has sums alone."),
+        Slip(down.square().sum() - across.square().sum(), "The two sums are added, not subtracted."),
+        Slip(
+            down[..., 1:].square().sum() + across[:, :, 1:].square().sum(),
+            "Pairs in the first row or column are left out, though they are neighbors.",
+        ),
+        Slip(variation(x.mean(1, keepdim=True)), "The colors are averaged first. Each color counts by itself."),
+        Slip(right.sqrt(), "There is no root in the equation."),
         Slip(right / 2, "Too small by a factor of 2: the equation has no factor in front."),
         Slip(2 * right, "Too large by a factor of 2: count every pair once."),
     ]

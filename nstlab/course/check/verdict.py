@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+
+from nstlab.course.check.crashes import explain
 
 
 @dataclass(frozen=True)
@@ -26,16 +29,68 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Slip:
-    """A likely mistake: its result, and a hint that names the mistake without giving the answer."""
+    """A likely mistake: its result, and a hint that names the mistake without giving the answer.
+
+    wrong: what the mistake gives; or, if that is no fixed value, a function that recognizes it in what came back.
+    """
 
     wrong: Any
     hint: str
 
+    def fits(self, outcome: Any) -> bool:
+        """Whether a result, or the exception raised in its place, comes of this mistake."""
+        if not callable(self.wrong):
+            return equal(outcome, self.wrong)
+        try:
+            return bool(self.wrong(outcome))
+        except Exception:  # the outcome may be anything
+            return False
 
-def compare(answer: Callable[[], Any], right: Any, slips: Sequence[Slip], praise: str = "") -> Verdict:
+
+class Refusal(Exception):
+    """What comes back cannot be compared; the message is the hint. Raised by the `answer` of a check."""
+
+
+def unchanged(given: torch.Tensor, image: torch.Tensor) -> None:
+    """Refuse an answer that has changed the image it was given.
+
+    >>> unchanged(torch.ones(2), torch.ones(2))
+    """
+    if not torch.equal(given, image):
+        raise Refusal("The image you were given has changed. Work on a copy: `image.clone()`.")
+
+
+def crash(pattern: str) -> Callable[[Any], bool]:
+    """For a `Slip`: recognizes an exception by its type and message.
+
+    >>> crash("KeyError|IndexError")(KeyError("steps")), crash("KeyError")(1.5)
+    (True, False)
+    """
+    return lambda outcome: (
+        isinstance(outcome, Exception) and re.search(pattern, f"{type(outcome).__name__}: {outcome}") is not None
+    )
+
+
+def by_hand(mine: Callable[..., Any], *arguments: Any) -> Any:
+    """The result of a function that should not ask autograd for a gradient; it raises RuntimeError if it does.
+
+    >>> by_hand(lambda x: 2 * x, torch.ones(1))
+    tensor([2.])
+    """
+    with torch.no_grad():
+        return mine(*arguments)
+
+
+AUTOGRAD = crash("does not require grad")  # what `by_hand` raises for an answer that asks autograd
+
+
+def compare(
+    answer: Callable[[], Any], right: Any, slips: Sequence[Slip], praise: str = "", cases: Sequence[Any] = ()
+) -> Verdict:
     """Compare the result of `answer()` with the right one, then with that of each slip.
 
-    Numbers and tensors are equal up to a relative difference of 1e-4. An exception becomes a message.
+    Numbers and tensors are equal up to a relative difference of 1e-4. An exception becomes a message. cases: the
+    arguments of which the result is a list; the first one with a wrong result is named if no slip fits.
 
     >>> compare(lambda: 3.0, 6.0, [Slip(3.0, "Something is missing: a factor.")])
     Not yet. Something is missing: a factor.
@@ -43,33 +98,99 @@ def compare(answer: Callable[[], Any], right: Any, slips: Sequence[Slip], praise
     Not yet. It returns nothing: end the function with `return`.
     """
     try:
-        mine = answer()
+        outcome = answer()
     except NotImplementedError:
         return Verdict(False, "It is still yours to write.")
+    except Refusal as refusal:
+        return Verdict(False, str(refusal))
     except Exception as error:
-        return Verdict(False, f"It stops with {type(error).__name__}: {error}")
-    if mine is None:
+        outcome = error
+    if outcome is None or (isinstance(outcome, list) and outcome and all(one is None for one in outcome)):
         return Verdict(False, "It returns nothing: end the function with `return`.")
-    if equal(mine, right):
+    if equal(outcome, right):
         return Verdict(True, praise)
     for slip in slips:
-        if equal(mine, slip.wrong):
+        if slip.fits(outcome):
             return Verdict(False, slip.hint)
-    expected, found = shape(right), shape(mine)
-    if expected != found:
-        return Verdict(False, f"It returns the shape {found}; the shape {expected} is expected.")
-    return Verdict(False, "The shape is right, the values are not: compare with the equation, term by term.")
+    if isinstance(outcome, Exception):
+        return Verdict(False, explain(outcome))
+    for k, case in enumerate(cases):
+        if not equal(outcome[k], right[k]):
+            return Verdict(False, f"With {case} it gives {outcome[k]}: follow that case by hand, step by step.")
+    return Verdict(False, difference(outcome, right))
 
 
 def equal(mine: Any, right: Any) -> bool:
     """Whether two numbers, tensors or plain objects are equal; numbers and tensors to a relative 1e-4."""
     try:
-        if isinstance(right, (bool, str, list, tuple, dict)):
+        if right is None or isinstance(right, (bool, str, list, tuple, dict)):
             return bool(mine == right)
-        a, b = torch.as_tensor(mine).detach().double(), torch.as_tensor(right).detach().double()
-    except (TypeError, ValueError, RuntimeError):
+        a, b = as_numbers(mine), as_numbers(right)
+    except Exception:  # mine may be anything
         return False
-    return a.shape == b.shape and torch.allclose(a, b, rtol=1e-4, atol=1e-6 * float(b.abs().max() + 1e-30))
+    return a.shape == b.shape and bool(close(a, b).all())
+
+
+def close(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Where two tensors of one shape are equal to a relative 1e-4, or to 1e-6 of the largest value of b.
+
+    >>> close(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 2.1]))
+    tensor([ True, False])
+    """
+    return torch.isclose(a, b, rtol=1e-4, atol=1e-6 * float(b.abs().max() + 1e-30))
+
+
+def as_numbers(value: Any) -> torch.Tensor:
+    """A number, an array or a tensor as a tensor of float64. Raises TypeError for complex numbers.
+
+    >>> as_numbers(3)
+    tensor(3., dtype=torch.float64)
+    """
+    tensor = torch.as_tensor(value).detach()
+    if tensor.is_complex():
+        raise TypeError("real numbers are expected")
+    return tensor.double()
+
+
+def difference(mine: Any, right: Any) -> str:
+    """A sentence on what a result that no slip explains has in common with the right one.
+
+    >>> difference(torch.tensor([2.0, 4.0]), torch.tensor([1.0, 2.0]))
+    'It is 2 times what it should be: which factor is that?'
+    >>> difference("sky", 1.0)
+    "It returns 'sky'. A number is expected."
+    """
+    try:
+        a, b = as_numbers(mine), as_numbers(right)
+    except Exception:  # mine may be anything
+        wanted = f"A tensor of shape {shape(right)}" if shape(right) else "A number"
+        return f"It returns {str(mine)[:40]!r}. {wanted} is expected."
+    if a.shape != b.shape:
+        if equal(a.flatten(), b.flatten()):
+            return f"The numbers are right. Return them in the shape {shape(b)}, not {shape(a)}."
+        return f"It returns the shape {shape(a)}; the shape {shape(b)} is expected."
+    if not a.isfinite().all():
+        return "It is not finite: something is divided by 0, or the root or logarithm of a negative number is taken."
+    factor = float((a * b).sum() / b.square().sum())
+    if factor and equal(a, factor * b) and (b.numel() > 1 or is_plain(factor)):
+        return f"It is {factor:.4g} times what it should be: which factor is that?"
+    good = close(a, b)
+    if good.double().mean() > 0.1:
+        first = tuple((~good).nonzero()[0].tolist())
+        return (
+            f"{int(good.sum())} of {b.numel()} values are right. What is special about the first wrong one, at {first}?"
+        )
+    return "The shape is right, the values are not: compare with the equation, term by term."
+
+
+def is_plain(factor: float) -> bool:
+    """Whether a factor, or one over it, is a whole number up to 100.
+
+    >>> is_plain(-0.25), is_plain(0.3)
+    (True, False)
+    """
+    large = max(abs(factor), 1 / abs(factor))
+    return large < 100.5 and abs(large - round(large)) < 1e-4 * large
 
 
 def shape(value: Any) -> tuple[int, ...]:
