@@ -101,7 +101,10 @@ class ImagePicker(widgets.VBox):  # type: ignore[misc]
         try:
             self.choose(source, name)
         except (ImageError, MemoryError) as error:
-            self.show_problem(str(error))
+            problem = str(error)
+            if isinstance(source, bytes):  # an upload is known by the name of its file, not by its number of bytes
+                problem = f"{name}: {problem.split(': ', 1)[-1]}"
+            self.show_problem(problem)
 
     def show_problem(self, problem: str) -> None:
         """Show an error under the controls."""

@@ -1,9 +1,6 @@
 """The widgets, used by clicks and by calls: the effect of the buttons on a run, and of a run on the page."""
 
-import datetime
-import io
 import itertools
-import re
 import subprocess
 import sys
 import threading
@@ -15,7 +12,6 @@ import nbformat
 import pytest
 import torch
 from nbclient import NotebookClient
-from PIL import ExifTags, Image
 
 from nstlab.base.files.decoding import ImageError
 from nstlab.coarse_to_fine import optimize
@@ -590,100 +586,3 @@ def test_the_time_left_takes_larger_sizes_into_account():
     run = optimize([(bowl, 10), (fine, 10)])
     history = [Record(k, {}, {}, 1.0, 0.5 * (k + 1), (16, 16)) for k in range(6)]
     assert seconds_left(run, history) == pytest.approx(0.5 * (5 + 4 * 10))
-
-
-# The image picker
-
-
-def test_a_sample_is_chosen_by_its_menu_and_by_a_call():
-    picker = ImagePicker("content", "chenonceau_river")
-    assert picker.image == "chenonceau_river" and len(picker.sample.options) == 6
-    seen = []
-    picker.observe(lambda change: seen.append(change.new), "image")
-    picker.sample.value = "horses"
-    picker.choose("red_panda")
-    assert seen == ["horses", "red_panda"] and picker.sample.value == "red_panda"
-    assert 'alt="Red panda"' in picker.preview.value and "by Mathias Appel. CC0-1.0." in picker.preview.value
-    assert ImagePicker("style").image == "starry_night" and len(ImagePicker().sample.options) == 19
-    with pytest.raises(ValueError, match="kind='paintings' must be"):
-        ImagePicker("paintings")
-
-
-def test_a_path_and_an_upload_replace_the_sample(tmp_path):
-    picker = ImagePicker("content", "horses")
-    path = tmp_path / "holiday <1>.png"
-    save_image(load_image("horses", 64), path)
-    picker.path.value = str(path)
-    assert picker.image == str(path) and picker.sample.value is None
-    data = path.read_bytes()
-    file = {"name": "mine.png", "type": "image/png", "size": len(data), "content": memoryview(data)}
-    picker.upload.value = [{**file, "last_modified": datetime.datetime.now()}]
-    assert picker.image == data and picker.path.value == "" and picker.upload.value == ()
-    assert "mine.png, 64 × 42 pixels" in picker.preview.value
-    picker.sample.value = "horses"
-    assert picker.image == "horses"
-
-
-def test_an_unreadable_image_gives_one_line_and_changes_nothing():
-    picker = ImagePicker("content", "horses")
-    picker.path.value = "nowhere.jpg"
-    assert "load_image(&#x27;nowhere.jpg&#x27;)" in picker.problem.value and "\n" not in picker.problem.value
-    assert picker.image == "horses" and "Nokota" in picker.preview.value
-    with pytest.raises(ImageError):
-        picker.choose(b"no picture")
-    picker.sample.value = "astronaut"
-    assert picker.problem.value == ""
-
-
-def upload(picker, data, name="mine.png"):
-    """What a browser does when a file is uploaded."""
-    file = {"name": name, "type": "image/png", "size": len(data), "content": memoryview(data)}
-    picker.upload.value = [{**file, "last_modified": datetime.datetime.now()}]
-
-
-def encoded(picture, kind, **options):
-    buffer = io.BytesIO()
-    picture.save(buffer, kind, **options)
-    return buffer.getvalue()
-
-
-def test_the_same_file_is_uploaded_twice_and_exif_turns_it():
-    picker, seen = ImagePicker("content", "horses"), []
-    picker.observe(lambda change: seen.append(change.new), "image")
-    turned = Image.Exif()
-    turned[ExifTags.Base.Orientation] = 6
-    data = encoded(Image.new("RGB", (96, 64), "red"), "jpeg", exif=turned)
-    upload(picker, data)
-    assert "mine.png, 64 × 96 pixels" in picker.preview.value
-    picker.choose("red_panda")
-    upload(picker, data)
-    assert seen == [data, "red_panda", data] and picker.upload.value == ()
-
-
-UPLOADS = {
-    "no bytes": (b"", "the file is empty"),
-    "text": (b"Dear diary", "not those of a known picture format"),
-    "cut off": (encoded(Image.effect_noise((200, 200), 90), "png")[:9000], "cut off"),
-    "an iPhone's": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100), "HEIC or AVIF.*Save it as JPEG"),
-    "too many bytes": (bytes(64_000_001), "64,000,001 bytes, more than the 64,000,000"),
-    "too many pixels": (encoded(Image.new("1", (10_000, 8_001)), "png"), "80,000,000 pixels"),
-    "tiny": (encoded(Image.new("L", (8, 8)), "png"), "8 x 8 pixels"),
-}
-
-
-@pytest.mark.parametrize("name", UPLOADS)
-def test_an_upload_that_is_no_picture_or_too_large_gives_one_line_and_changes_nothing(name):
-    data, says = UPLOADS[name]
-    picker = ImagePicker("content", "horses")
-    upload(picker, data, "<mine>.png")
-    assert re.search(says, picker.problem.value) and "role='alert'" in picker.problem.value
-    assert "\n" not in picker.problem.value and "<mine>" not in picker.problem.value
-    assert picker.image == "horses" and "Nokota" in picker.preview.value and picker.upload.value == ()
-    upload(picker, encoded(Image.new("RGB", (64, 64)), "png"))
-    assert picker.problem.value == "" and isinstance(picker.image, bytes)
-
-
-def test_a_large_picture_is_decoded_at_a_reduced_size_for_its_preview():
-    picker = ImagePicker("content", "horses")
-    picker.choose(encoded(Image.new("RGB", (4000, 3000), "blue"), "jpeg"), "holiday.jpg")
-    assert "<figcaption style='line-height:1.3'>holiday.jpg</figcaption>" in picker.preview.value
