@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from types import ModuleType
 
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 
 from nstlab.base.files.architecture import stride
-from nstlab.base.numerics.arguments import LARGEST, check_callback, check_choices, check_type, number, whole
+from nstlab.base.numerics.arguments import LARGEST, check_callback, check_choices, check_type, number, short, whole
 from nstlab.base.numerics.modes import entrance, without_modes
 from nstlab.images import without_color
 from nstlab.terms import Loss
@@ -163,10 +164,11 @@ def checked_evaluation(tile: int | str | None, precision: str) -> tuple[int | st
     check_choices(precision=(precision, PRECISIONS))
     if tile is None or (isinstance(tile, str) and tile == "auto"):
         return tile, precision
-    side = 0 if isinstance(tile, str) else whole("tile", tile)
-    if side == 0 or side % GRID:
-        raise ValueError(f"tile={tile!r} must be a multiple of {GRID} pixels, None or 'auto'.")
-    return side, precision
+    with suppress(ValueError):
+        side = whole("tile", tile, least=GRID)
+        if side % GRID == 0:
+            return side, precision
+    raise ValueError(f"tile={short(tile)} must be a multiple of {GRID} pixels, None or 'auto'.")
 
 
 def layers_of(term: Loss) -> tuple[str, ...]:

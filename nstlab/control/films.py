@@ -49,7 +49,8 @@ class Film:
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     with Film(f"{folder}/growing.gif", every=2) as film:
     ...         result = stylize("horses", "great_wave", watch=film, size=64, steps=4, coarse_to_fine=False)
-    ...     Image.open(f"{folder}/growing.gif").n_frames
+    ...     with Image.open(f"{folder}/growing.gif") as picture:
+    ...         picture.n_frames
     3
     """
 
@@ -130,7 +131,8 @@ def film(
     >>> import torch
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     film((torch.full((1, 3, 32, 48), k / 9) for k in range(10)), f"{folder}/dawn.webp", fps=10)
-    ...     Image.open(f"{folder}/dawn.webp").n_frames
+    ...     with Image.open(f"{folder}/dawn.webp") as picture:
+    ...         picture.n_frames
     10
     """
     with Film(path, fps=fps, size=size) as recorder:

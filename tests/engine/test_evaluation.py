@@ -142,7 +142,7 @@ def test_at_uses_the_engine_unless_the_environment_says_plain(monkeypatch, vgg):
     assert engine() is not None and engine().evaluate is evaluate
     monkeypatch.setenv("NSTLAB_ENGINE", "plain")
     assert engine() is None
-    objective = style_transfer_objective(vgg, CONTENT, CONTENT.flip(3), tile=17)
+    objective = style_transfer_objective(vgg, CONTENT, CONTENT.flip(3), precision="bfloat16")
     image = image_like(CONTENT)
     got, expected = objective.at(image), objective.textbook(image)
     assert got.losses == expected.losses and torch.equal(got.gradient, expected.gradient)

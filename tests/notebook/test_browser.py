@@ -173,7 +173,9 @@ def page(lab):
             yield page
         finally:
             browser.close()
-            for kernel in json.load(urllib.request.urlopen(f"{lab}/api/kernels", timeout=20)):
+            with urllib.request.urlopen(f"{lab}/api/kernels", timeout=20) as answer:
+                kernels = json.load(answer)
+            for kernel in kernels:
                 end = urllib.request.Request(f"{lab}/api/kernels/{kernel['id']}", method="DELETE")
                 urllib.request.urlopen(end, timeout=20).close()
 

@@ -64,8 +64,10 @@ def test_figures_are_written_in_the_format_of_the_suffix(tmp_path):
     save_figure(plot_losses(HISTORY), tmp_path / "a.png")
     save_figure(plot_losses(HISTORY), tmp_path / "a.svg")
     save_figure(plot_losses(HISTORY), tmp_path / "a")
-    assert Image.open(tmp_path / "a.png").format == "PNG" and "<svg" in (tmp_path / "a.svg").read_text()
-    assert Image.open(tmp_path / "a").format == "PNG" and len(list(tmp_path.iterdir())) == 3
+    for name in ("a.png", "a"):
+        with Image.open(tmp_path / name) as picture:
+            assert picture.format == "PNG"
+    assert "<svg" in (tmp_path / "a.svg").read_text() and len(list(tmp_path.iterdir())) == 3
 
 
 def test_losses_table_appears_whole_or_not_at_all(tmp_path, monkeypatch):

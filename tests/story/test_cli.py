@@ -44,8 +44,8 @@ def test_stylize_writes_picture_table_and_plot_and_says_so(tmp_path, capsys):
             *SMALL,
         ]
     )
-    assert code == 0 and load_image(out).shape == (1, 3, 62, 96) and Image.open(plot).width > 500
-    rows = list(csv.DictReader(table.open()))
+    assert code == 0 and load_image(out).shape == (1, 3, 62, 96) and load_image(plot).shape[3] > 500
+    rows = list(csv.DictReader(table.read_text().splitlines()))
     assert [r["epoch"] for r in rows] == [str(k) for k in range(len(rows))] and len(rows) == 5
     assert float(rows[-1]["total"]) < float(rows[0]["total"])
     captured = capsys.readouterr()
