@@ -7,6 +7,7 @@ import csv
 import html
 import io
 import os
+import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from PIL import Image
 from torch import Tensor
 
@@ -60,6 +62,7 @@ def plot_losses(history: Sequence[Record], title: str = "") -> Figure:
     draw_curve(weighted, epochs, [r.total for r in history], "total")
     for axes, heading in ((raw, "raw losses"), (weighted, "weighted losses and their sum")):
         axes.set(yscale="log", xlabel="epoch", ylabel="loss")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))  # there are no half epochs
         axes.set_title(heading, pad=16)  # room for the sizes
         mark_sizes(axes, history)
         axes.grid(alpha=0.25)
@@ -155,7 +158,7 @@ def figure_formats() -> set[str]:
 
 
 class Shown:
-    """A picture that a notebook shows as an HTML image, with alternative text and a caption.
+    """A picture that a notebook shows as an HTML image, with alternative text and a caption, `code` in backticks.
 
     >>> print(Shown(Image.new("RGB", (4, 4)), alt="a black square"))
     <picture: a black square>
@@ -168,15 +171,16 @@ class Shown:
         return f"<picture: {self.alt}>"
 
     def _repr_html_(self) -> str:
-        caption = f"<figcaption>{html.escape(self.caption)}</figcaption>" if self.caption else ""
+        words = re.sub("`([^`]+)`", r"<code>\1</code>", html.escape(self.caption))
+        caption = f"<figcaption>{words}</figcaption>" if words else ""
         return f'<figure style="margin:0">{image_html(self.picture, self.alt)}{caption}</figure>'
 
 
 def show(what: Figure | Tensor, alt: str, caption: str = "") -> Shown:
     """A figure or an image as HTML with alternative text: for the last line of a cell.
 
-    what: a figure, or an image (1, 3, H, W), which is clamped to [0, 1]. alt: the alternative text. Raises ValueError
-    if it is empty.
+    what: a figure, or an image (1, 3, H, W), which is clamped to [0, 1]. alt: the alternative text. caption: may hold
+    `code` in backticks. Raises ValueError if alt is empty.
 
     >>> from nstlab.images import load_image
     >>> show(load_image("red_panda", 64), alt="a red panda")

@@ -29,6 +29,15 @@ def test_losses_are_drawn_raw_and_weighted_on_a_log_scale_with_labels():
     assert "128 px" in [t.get_text() for t in raw.texts]
 
 
+@pytest.mark.parametrize("epochs", [1, 2, 5])
+def test_epochs_are_whole_numbers(epochs):
+    fig = plot_losses(HISTORY[: epochs + 1])
+    fig.draw_without_rendering()
+    for axes in fig.axes:
+        labels = [label.get_text() for label in axes.get_xticklabels()]
+        assert labels and all(label.lstrip("\N{MINUS SIGN}").isdigit() for label in labels), labels
+
+
 def test_pictures_stand_side_by_side_under_their_captions():
     images = {"content": load_image("horses", 64), "style": load_image("church_at_auvers", 64)}
     fig = compare(images)
@@ -42,6 +51,11 @@ def test_a_shown_picture_has_alternative_text_and_a_caption():
     assert "an empty figure" in repr(show(figure()[0], alt="an empty figure"))
     with pytest.raises(ValueError, match="alt"):
         show(load_image("horses", 64), alt=" ")
+
+
+def test_backticks_in_a_caption_mark_code():
+    page = show(load_image("horses", 64), alt="horses", caption="kept in `.image`, by `<x>`, 5` long")._repr_html_()
+    assert "kept in <code>.image</code>, by <code>&lt;x&gt;</code>, 5` long<" in page
 
 
 def test_a_photograph_is_encoded_within_the_limit():
