@@ -8,7 +8,8 @@ import nbformat
 import pytest
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
-EXERCISES = {"01": 4, "02": 4, "03": 4, "04": 4, "05": 4, "06": 3, "07": 3, "08": 3, "09": 4}  # with code, by notebook
+# with code, by notebook
+EXERCISES = {"01": 4, "02": 4, "03": 4, "04": 4, "05": 4, "06": 3, "07": 3, "08": 2, "09": 1, "10": 4}
 
 
 def cells(number: str) -> list[nbformat.NotebookNode]:
