@@ -11,7 +11,7 @@ from nstlab.course.check.verdict import Slip, compare, crash
 
 MODULES = [path.stem for path in sorted(Path(__file__).parent.glob("test_check_*.py")) if path.stem not in __name__]
 WRONG = [row for module in MODULES for row in importlib.import_module(module).WRONG]
-NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("0*.ipynb"))
+NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 IN_NOTEBOOKS = {
     (module, name)
     for text in map(Path.read_text, NOTEBOOKS)

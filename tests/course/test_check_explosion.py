@@ -1,4 +1,4 @@
-"""The self-checks of notebook 08: right answers pass, and likely slips get the hint that names them."""
+"""The self-checks of notebooks 08 and 09: right answers pass, and likely slips get the hint that names them."""
 
 import pytest
 import torch

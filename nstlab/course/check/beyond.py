@@ -1,4 +1,4 @@
-"""The self-checks of notebook 09: Gram matrices of regions, the linear color map, luminance, and mixed styles."""
+"""The self-checks of notebook 10: Gram matrices of regions, the linear color map, luminance, and mixed styles."""
 
 from __future__ import annotations
 

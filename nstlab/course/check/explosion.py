@@ -1,4 +1,4 @@
-"""The self-checks of notebook 08: descent along eigenvectors, and the linear system that replaces it."""
+"""The self-checks of notebooks 08 and 09: descent along eigenvectors, and the linear system that replaces it."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def energy_after(mine: EnergyAfter) -> Verdict:
 
 
 def conjugate_gradients(mine: Solve) -> Verdict:
-    """Exercise 3: y with (Id + lambda M) y = x, by conjugate gradients from y = x.
+    """Exercise 1 of notebook 09: y with (Id + lambda M) y = x, by conjugate gradients from y = x.
 
     >>> conjugate_gradients(lambda times_M, x, weight, iterations: x)
     Not yet. This is x, unchanged: nothing was solved.
