@@ -45,7 +45,7 @@ def test_it_opens_with_badge_title_objectives_prerequisites_time_and_filters(pat
 
 def test_its_set_up_installs_nstlab_alone_and_only_where_it_is_missing(path):
     first = source(cells(path, "code")[0])
-    assert ("google.colab" in first or "except ImportError" in first) and "--no-deps" in first
+    assert "google.colab" in first and "--no-deps" in first and len(first.splitlines()) <= 3
     assert "torch" not in re.sub("#.*", "", first)
 
 
@@ -79,8 +79,7 @@ def test_every_cell_was_executed_in_order_and_none_is_skipped(path):
 
 
 def test_at_least_three_cells_are_held_to_their_committed_output(path):
-    tags = {"NBVAL_CHECK_OUTPUT", "nbval-check-output"}  # as a comment, as a tag
-    checked = [c for c in cells(path, "code") if tags & {*source(c).split(), *c["metadata"].get("tags", [])}]
+    checked = [c for c in cells(path, "code") if "nbval-check-output" in c["metadata"].get("tags", [])]
     assert len(checked) >= 3 and all(cell["outputs"] for cell in checked)
 
 
