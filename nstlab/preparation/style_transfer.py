@@ -59,6 +59,7 @@ def style_transfer_objective(
     Raises ValueError and TypeError for layers that the network does not have, for images that are too small or hold
     other values, and for numbers of style images, regions and shares that do not fit together.
 
+    >>> import torch
     >>> content, style = (torch.rand(1, 3, 48, 64) for _ in range(2))
     >>> objective = style_transfer_objective(VGG(), content, style)
     >>> {name: round(loss.item(), 2) for name, loss in objective(content)[0].items()}

@@ -159,7 +159,8 @@ def test_an_interrupted_photograph_is_saved(tmp_path, monkeypatch, stage):
 def test_a_reader_that_leaves_does_not_matter(tmp_path):
     process = started("samples")
     process.stdout.close()
-    assert process.stderr.read() == b"" and process.wait(60) == 0
+    with process.stderr as errors:
+        assert errors.read() == b"" and process.wait(60) == 0
 
 
 def test_a_thread_in_the_middle_of_an_epoch_does_not_disturb_the_end_of_python():

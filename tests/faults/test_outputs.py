@@ -147,7 +147,7 @@ def test_what_a_killed_process_leaves_is_deleted_by_the_next_one_and_nothing_els
     killed, alive = writing(path), writing(path)
     left = {name for name in contents(tmp_path) if str(killed.pid) in name}
     killed.kill()
-    killed.wait()
+    killed.communicate()
     (here,) = left
     others = [here.replace(f"-{killed.pid}-", f"_elsewhere-{killed.pid}-"), ".nstlab-notes.png", f".{'a' * 32}.png"]
     for name in others:

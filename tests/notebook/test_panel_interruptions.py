@@ -59,11 +59,11 @@ def gated():
     gate = Gate(Bowl())
     live = LiveRun(gate, mode="thread")
     live.start()
-    assert gate.entered.wait(10)
+    assert gate.entered.wait(60)
     yield live, gate
     gate.open.set()
     live.stop()
-    live.player.wait(10)
+    live.player.wait(60)
 
 
 # An interrupt at every line
@@ -168,11 +168,11 @@ def test_a_click_during_the_preparation_is_answered_at_once_and_no_epoch_follows
     click(live, name)
     assert f"{name[:4]}" in live.view.status.value and "when everything is prepared" in live.view.status.value
     gate.open.set()
-    live.wait(10)
+    live.wait(60)
     assert live.player.state == state and live.history == [] and live.image is None
     assert "Start" in enabled(live) and "href" not in live.view.save.value
     click(live, "Start")
-    live.wait(10)
+    live.wait(60)
     assert "Finished" in live.view.status.value and torch.equal(live.image, finished_run().image)
 
 
@@ -183,8 +183,8 @@ def test_reset_during_the_preparation_discards_it_and_start_prepares_again(gated
     assert live.player.state == "ready" and enabled(live) == {"Start", "Step"}
     gate.open.set()
     click(live, "Start")
-    live.wait(10)
-    discarded.wait(10)
+    live.wait(60)
+    discarded.wait(60)
     assert discarded.state == "stopped" and discarded.run.history == [] and gate.calls == 2
     assert "Finished" in live.view.status.value and torch.equal(live.image, finished_run().image)
 
@@ -211,12 +211,12 @@ def test_an_error_in_make_run_of_any_kind_ends_the_run_with_live_buttons(mode, e
     live = LiveRun(broken, mode=mode)
     live.start()
     with pytest.raises(type(error)):
-        live.wait(10)
+        live.wait(60)
     assert live.player.state == "failed" and enabled(live) == {"Start", "Step", "Reset"}
     assert type(error).__name__ in live.view.problem.value and "<b>" not in live.view.problem.value[5:]
     live.make_run = Bowl()
     live.start()
-    live.wait(10)
+    live.wait(60)
     assert "Finished" in live.view.status.value and not live.view.problem.value
 
 
@@ -233,7 +233,7 @@ def test_an_error_in_a_consumer_ends_the_run_and_keeps_image_and_history(threade
     player = Player(Bowl(steps=3), watch)
     player.play(threaded=threaded)
     with pytest.raises(OSError, match="the page is gone"):
-        player.wait(10)
+        player.wait(60)
     assert player.state == "failed" and len(calls) == failing_call + 2  # the last call tells the end
     assert len(player.run.history if player.run else []) == failing_call
     assert failing_call == 0 or player.run.image is not None
@@ -304,15 +304,15 @@ def test_two_panels_are_prepared_at_the_same_time_and_do_not_mix_their_runs():
     lives = [LiveRun(gate, mode="thread") for gate in gates]
     for live, gate in zip(lives, gates, strict=True):
         live.start()
-        assert gate.entered.wait(10)
+        assert gate.entered.wait(60)
     click(lives[0], "Pause")
     for gate in reversed(gates):
         gate.open.set()
     for live in lives:
-        live.wait(10)
+        live.wait(60)
     assert lives[0].player.state == "paused" and lives[1].player.state == "finished"
     lives[0].start()
-    lives[0].wait(10)
+    lives[0].wait(60)
     assert torch.equal(lives[0].image, finished_run(steps=5).image)
     assert torch.equal(lives[1].image, finished_run(steps=9).image)
 
@@ -331,10 +331,10 @@ def test_a_second_run_follows_the_finished_one_and_is_stepped_and_continued(mode
     live = LiveRun(Bowl(steps=2), mode=mode, then=then)
     for epochs in (1, 0, 1):  # the last epoch of the first run leads to the start of the second
         live.step()
-        live.wait(10)
+        live.wait(60)
         assert live.player.state == "paused" and live.history[-1].index == epochs
     live.start()
-    live.wait(10)
+    live.wait(60)
     assert len(given) == 1 and torch.equal(given[0], finished_run(steps=2).image)
     assert repr(live) == "<live run: Finished, epoch 4 of 4>"
 
@@ -383,10 +383,10 @@ def test_a_paused_or_ended_run_offers_its_own_pixels_as_png():
     until(lambda: len(live.history) > 1)
     assert live.view.save.value == ""
     live.pause()
-    live.wait(10)
+    live.wait(60)
     assert np.array_equal(saved(live), np.asarray(to_pil(live.image)))
     live.start()
-    live.wait(10)
+    live.wait(60)
     assert np.array_equal(saved(live), np.asarray(to_pil(live.image)))
     live.reset()
     assert live.view.save.value == ""

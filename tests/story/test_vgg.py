@@ -1,5 +1,6 @@
 """The network, against torchvision's with the same numbers, and its filters from every place they can come from."""
 
+import urllib.request
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
@@ -231,7 +232,7 @@ def test_without_a_network_torchvisions_filters_name_the_bundled_ones_as_the_way
         raise OSError("no route to host")
 
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    monkeypatch.setattr(torch.hub, "download_url_to_file", no_network)
+    monkeypatch.setattr(urllib.request, "urlopen", no_network)
     with pytest.raises(WeightsError, match=r"no route to host.*leave weights out: the papers' filters are in"):
         VGG("vgg19", weights="torchvision")
     VGG("vgg19")  # which is never fetched

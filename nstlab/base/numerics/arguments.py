@@ -18,7 +18,7 @@ SEEDS = (-(2**63), 2**64 - 1)  # what a torch.Generator takes
 def naming(name: str) -> Iterator[None]:
     """Put a name before the message of any TypeError or ValueError from inside: the function called, or its argument.
 
-    As a decorator it names a function. A message that begins with this name stays as it is.
+    As a decorator it names a function. A message that begins with this name, or with NAME_run, stays as it is.
 
     >>> with naming("stylize"):
     ...     whole("steps", -1)
@@ -28,7 +28,7 @@ def naming(name: str) -> Iterator[None]:
     try:
         yield
     except (TypeError, ValueError) as error:
-        if len(error.args) == 1 and not re.match(rf"{re.escape(name)}\b", str(error)):
+        if len(error.args) == 1 and not re.match(rf"{re.escape(name)}(_run)?\b", str(error)):
             error.args = (f"{name}: {error}",)
         raise
 
