@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -116,18 +115,10 @@ class Objective:
     @without_modes()
     @torch.enable_grad()
     def point(self, image: Tensor, evaluate: Evaluate) -> Point:
-        """What one of the two ways of evaluating gives, as numbers; one wait for the device.
-
-        Raises OverflowError for a gradient so large that no optimizer could square it.
-        """
+        """What one of the two ways of evaluating gives, as numbers; one wait for the device."""
         image = image.clone() if image.is_inference() else image.detach()
         losses, total, gradient = evaluate(self, image)
-        square, found, *each = torch.stack([gradient.square().sum(), total, *losses.values()]).detach().tolist()
-        if math.isfinite(found) and math.isinf(square):
-            raise OverflowError(
-                f"Objective: the gradient is too large for {gradient.dtype}, with weights={self.weights} and the total "
-                f"{found:.3g}. Lower the weights: only their ratios count."
-            )
+        found, *each = torch.stack([total, *losses.values()]).detach().tolist()
         gradient = without_color(gradient) if self.gray else gradient
         return Point(image.detach(), dict(zip(losses, each, strict=True)), dict(self.weights), found, gradient)
 

@@ -8,6 +8,7 @@ that they evaluate lies in this box, and nothing is clamped inside the function 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -22,7 +23,7 @@ MEMORY = 10  # pairs that L-BFGS keeps; 20 or 40 save three evaluations of a hun
 TRIALS = 12  # step lengths that one line search tries
 
 
-class Optimizer:
+class Optimizer(Iterator[Point]):
     """The current point, and an iterator whose first point is the start."""
 
     STATE: ClassVar[tuple[str, ...]] = ("point",)  # the attributes that change from step to step
@@ -31,12 +32,9 @@ class Optimizer:
         self.objective, self.start = objective, start
         self.point: Point | None = None
 
-    def __iter__(self) -> Optimizer:
-        return self
-
     def __next__(self) -> Point:
         if self.point is None:
-            self.point = self.objective.at(self.start)
+            self.point = self.begin(self.start)
         else:
             if self.point.weights != self.objective.weights:
                 self.restart()
@@ -46,7 +44,16 @@ class Optimizer:
     def restart(self) -> None:
         """Evaluate the current image again: the weights have changed, and so the function."""
         assert self.point is not None
-        self.point = self.objective.at(self.point.image)
+        self.point = self.begin(self.point.image)
+
+    def begin(self, image: Tensor) -> Point:
+        """The point from which steps go on. Raises OverflowError for a gradient whose square is infinite."""
+        point = self.objective.at(image)
+        if math.isfinite(point.total) and bool(point.gradient.square().sum().isinf()):
+            raise OverflowError(
+                f"weights={point.weights} make the gradient too large. Lower the weights: ratios count."
+            )
+        return point
 
     def step(self, point: Point) -> Point:
         """The next point; raises StopIteration if no lower point is found."""
