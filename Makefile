@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4  # of pytest-xdist; each process takes up to 4 GB
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fuzz soak lab app bench notebooks clean
+.PHONY: help setup demo test fuzz soak lab app book bench notebooks clean
 
 help:  ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -31,7 +31,7 @@ test: $(READY)  ## lint, types, unit tests, notebooks, browser
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE) --ignore tests/book  # which `make book` runs
 	OMP_NUM_THREADS=1 NSTLAB_PROFILE=ci $(BIN)/python -m pytest notebooks $(SIDE_BY_SIDE) --dist loadfile \
 		--nbval-lax --nbval-cell-timeout=120 --nbval-sanitize-with tests/nbval_sanitize.cfg
 
@@ -46,6 +46,16 @@ notebooks: $(READY)  ## run the course and write its outputs into the notebooks
 
 app: $(READY)  ## serve the app to this machine's browser: two pictures, one button, no code
 	$(BIN)/python tools/serve_app.py $(if $(NAME),--name $(NAME))
+
+book: $(READY)  ## build the web book into out/book, and look at every page of it in a real browser
+	$(BIN)/python -m pip install --quiet --editable '.[book]'
+	rm -rf out/book-source && mkdir -p out/book-source/docs out/book-source/notebooks
+	cp -pr docs/book/. README.md GALLERY.md SPEED.md CONTRIBUTING.md CHANGELOG.md CITATION.cff out/book-source
+	cp -pr notebooks/[0-9]*.ipynb notebooks/LICENSE.md notebooks/figures out/book-source/notebooks
+	cp -pr docs/teaching out/book-source/docs
+	$(BIN)/python -m sphinx -q -W --keep-going -d out/book-doctrees out/book-source out/book
+	$(BIN)/python -m pytest tests/book
+	@echo "Open out/book/index.html"
 
 bench: $(READY)  ## measure speed and memory, as ratios (about an hour); ABLATE="winograd ...": parts of the engine alone
 ifdef ABLATE
