@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4  # of pytest-xdist; each process takes up to 4 GB
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fuzz soak lab app book bench notebooks clean
+.PHONY: help setup demo test fuzz soak lab app bench gpu book notebooks clean
 
 help:  ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -65,6 +65,9 @@ else
 	$(BIN)/python tests/benchmarks/bench_live.py
 	$(BIN)/python tests/benchmarks/bench_transfer.py
 endif
+
+gpu: $(READY)  ## measure and test this machine's CUDA device in five minutes; writes out/gpu.md
+	$(BIN)/python tests/benchmarks/gpu.py
 
 soak: $(READY)  ## 300 runs with random settings, none of which may fail (some minutes); writes out/soak.csv
 	$(BIN)/python tests/benchmarks/soak.py

@@ -12,25 +12,22 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial
-from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import torch
+from measuring import forget_peak, pictures, resident, seconds
 from torch import Tensor
 
 from nstlab.engine import convolution, evaluation, losses, network, winograd
 from nstlab.engine.precision import at_least_float32, checked_precision
-from nstlab.images import load_image, resize
 from nstlab.losses import gram_matrix
 from nstlab.preparation.style_transfer import style_transfer_objective
 from nstlab.vgg import VGG
 
-PAIR = ("chenonceau_river", "starry_night")
 SIZES = {512: 8, 1024: 4}  # longer side in pixels: evaluations, of which the shortest counts
 ROUNDS = 3
 
@@ -112,26 +109,16 @@ PARTS = ("winograd", "bands", "buffers", "losses", "backward")
 
 def in_child(part: str, size: int) -> None:
     """Print the shortest time of an evaluation in seconds, and the peak memory of network and evaluations in bytes."""
-    content, style = (resize(load_image(name), size) for name in PAIR)
+    content, style = pictures(size)
     image = torch.rand_like(content)
     before = resident("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # Linux: forget the peak so far
+    forget_peak()
     with ExitStack() as patches:
         for context in without(part):
             patches.enter_context(context)
         objective = style_transfer_objective(VGG(), content, style, precision=os.environ["PRECISION"])
-        times = []
-        for _ in range(1 + SIZES[size]):
-            began = time.perf_counter()
-            objective.at(image)
-            times.append(time.perf_counter() - began)
-    print(min(times[1:]), resident("VmHWM") - before)
-
-
-def resident(key: str) -> int:
-    """A line of /proc/self/status, in bytes."""
-    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(key))
-    return int(line.split()[1]) * 1024
+        took = seconds(lambda: objective.at(image), SIZES[size])
+    print(took, resident("VmHWM") - before)
 
 
 def measured(part: str, size: int) -> tuple[float, int]:

@@ -3,62 +3,41 @@
 python tests/benchmarks/bench_laplacian.py
 """
 
-import time
-from collections.abc import Callable
-
 import pymatting
 import torch
-from torch import Tensor
+from measuring import painted, seconds, solve_time, square
 
-from nstlab.images import load_image, resize
 from nstlab.laplacian import MattingLaplacian
 
-ROUNDS = 3  # the least of so many timings counts: the rest is the machine's noise
-
-
-def seconds(call: Callable[[], object]) -> float:
-    """The least wall time of some calls."""
-    times = []
-    for _ in range(ROUNDS):
-        began = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - began)
-    return min(times)
-
-
-def picture(size: int) -> Tensor:
-    return resize(load_image("waterfront_day"), (size, size))
+ROUNDS = 3
 
 
 def against_scipy(size: int) -> None:
     """Build, product and memory beside pymatting's CSR matrix."""
-    image = picture(size)
-    array, x = image[0].permute(1, 2, 0).double().numpy(), picture(size).flip(3)
+    image = square(size)
+    array, x = image[0].permute(1, 2, 0).double().numpy(), square(size).flip(3)
     theirs, ours = pymatting.cf_laplacian(array), MattingLaplacian(image)
     vectors = x[0].flatten(1).T.contiguous().numpy()
-    build = seconds(lambda: pymatting.cf_laplacian(array)) / seconds(lambda: MattingLaplacian(image))
-    product = seconds(lambda: theirs @ vectors) / seconds(lambda: ours @ x)
+    build = seconds(lambda: pymatting.cf_laplacian(array), ROUNDS) / seconds(lambda: MattingLaplacian(image), ROUNDS)
+    product = seconds(lambda: theirs @ vectors, ROUNDS) / seconds(lambda: ours @ x, ROUNDS)
     memory = ours.nbytes / (theirs.data.nbytes + theirs.indices.nbytes + theirs.indptr.nbytes)
     print(f"{size:>5} px | build {build:5.2f} x as fast | M @ x {product:5.2f} x as fast | memory {memory:.3f} of CSR")
 
 
 def per_pixel(size: int) -> None:
     """Nanoseconds per pixel of build and product, which should not grow with the picture."""
-    image = picture(size)
+    image = square(size)
     M, x = MattingLaplacian(image), image.flip(3)
-    build, product = seconds(lambda: MattingLaplacian(image)), seconds(lambda: M @ x)
+    build, product = seconds(lambda: MattingLaplacian(image), ROUNDS), seconds(lambda: M @ x, ROUNDS)
     print(f"{size:>5} px | build {1e9 * build / size**2:6.0f} ns/pixel | M @ x {1e9 * product / size**2:6.1f} ns/pixel")
 
 
 def solve(size: int, weight: float) -> None:
     """The exact solve to a residual of 1e-3."""
-    image = picture(size)
-    M, x = MattingLaplacian(image), 0.7 * image.flip(3) + 0.3 * resize(load_image("starry_night"), (size, size))
-    began = time.perf_counter()
-    *_, last = M.solve_steps(x, weight)
-    took = time.perf_counter() - began
+    image = square(size)
+    took, iterations = solve_time(MattingLaplacian(image), painted(image), weight)
     cost = f"{took:5.1f} s | {1e6 * took / size**2:.2f} µs/pixel"
-    print(f"{size:>5} px | weight {weight:>5g} | {cost} | {last.iteration} iterations")
+    print(f"{size:>5} px | weight {weight:>5g} | {cost} | {iterations} iterations")
 
 
 if __name__ == "__main__":

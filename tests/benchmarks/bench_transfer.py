@@ -9,25 +9,22 @@ runs in processes of its own.
 
 from __future__ import annotations
 
-import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import torch
+from measuring import PAIR, forget_peak, matrix_peak, operations, pictures, processor, resident, seconds
 from textbook import Textbook
-from torch import Tensor
 
-from nstlab.base.files.architecture import places_of
 from nstlab.base.files.sample_images import samples
 from nstlab.coarse_to_fine import optimize
 from nstlab.engine.memory import evaluation_memory
 from nstlab.engine.precision import PRECISIONS, checked_precision
-from nstlab.images import load_image, resize
+from nstlab.images import load_image
 from nstlab.objective import Objective
 from nstlab.preparation.starts import starting_image
 from nstlab.preparation.style_transfer import style_transfer_objective
@@ -35,7 +32,6 @@ from nstlab.transfer import stylize, stylize_run
 from nstlab.vgg import STYLE_LAYERS, VGG
 
 OUT = Path("out/bench")
-PAIR = ("chenonceau_river", "starry_night")
 PRECISION = checked_precision("auto", torch.device("cpu"))
 ROUNDS = 5
 TILE = 2048  # of the picture of 4096 px
@@ -51,52 +47,19 @@ def say(line: str) -> None:
     lines.append(line)
 
 
-def seconds(call: Callable[[], object], rounds: int = ROUNDS) -> float:
-    """The least wall time of some calls, after one that warms up."""
-    times = []
-    for _ in range(rounds + 1):
-        began = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - began)
-    return min(times[1:])
-
-
-def pictures(size: int) -> tuple[Tensor, Tensor]:
-    """Content and style; beyond its own size the content is enlarged."""
-    content, style = (load_image(name) for name in PAIR)
-    return resize(content, size), resize(style, min(size, 1024))
-
-
 def ours(size: int, tile: int | None = None) -> Objective:
     return style_transfer_objective(VGG(), *pictures(size), tile=tile, precision=PRECISION)
 
 
-def matrix_peak(dtype: torch.dtype) -> float:
-    """GFLOP/s of a product of two square matrices."""
-    a, b = (torch.randn(2048, 2048).to(dtype) for _ in range(2))
-    return 2 * 2048**3 / seconds(lambda: a @ b, rounds=10) / 1e9
-
-
-def operations(vgg: VGG, size: tuple[int, int]) -> float:
-    """Multiplications and additions of one evaluation, each convolution and each Gram matrix there and back, as the
-    equations have them: Winograd's algorithm gets by with fewer, which counts as speed.
-    """
-    total = 0.0
-    for layer in vgg.down_to(STYLE_LAYERS):
-        N, inputs = vgg.convolution(layer).weight.shape[:2]
-        total += 2 * 2 * places_of(layer, size) * N * (9 * inputs + (N if layer in STYLE_LAYERS else 0))
-    return total
-
-
 def evaluation() -> None:
     """Seconds per evaluation of losses and gradient, and the share of what the machine can multiply."""
-    peak = matrix_peak(PRECISIONS[PRECISION])
-    say(f"matrix peak: {peak:.0f} GFLOP/s in {PRECISION}")
+    peak = matrix_peak(torch.randn(2048, 2048).to(PRECISIONS[PRECISION]))
+    say(f"matrix peak: {peak / 1e9:.0f} GFLOP/s in {PRECISION}")
     for size in (256, 512, 1024):
         image, objective = torch.rand_like(pictures(size)[0]), ours(size)
         assert objective.vgg is not None
-        mine, theirs = seconds(lambda: objective.at(image)), child("textbook", size)[1]  # noqa: B023
-        share = operations(objective.vgg, objective.size) / mine / 1e9 / peak
+        mine, theirs = seconds(lambda: objective.at(image), ROUNDS), child("textbook", size)[1]  # noqa: B023
+        share = operations(objective.vgg, objective.size) / mine / peak
         ratio = f"textbook {theirs:6.3f} s | {theirs / mine:4.2f} x as fast"
         say(f"{size:>5} px | {mine:6.3f} s | {ratio} | {share:4.0%} of peak")
 
@@ -201,16 +164,10 @@ def in_child(who: str, size: int, tile: int) -> None:
     content, style = pictures(size)
     image = torch.rand_like(content)
     before = resident("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # Linux: forget the highest mark so far
+    forget_peak()
     evaluate = Textbook(content, style).evaluate if who == "textbook" else ours(size, tile or None).at
-    took = seconds(lambda: evaluate(image), rounds=1 if size > 2048 else 3)
+    took = seconds(lambda: evaluate(image), 1 if size > 2048 else 3)
     print(resident("VmHWM") - before, took, image.shape[2] * image.shape[3])
-
-
-def resident(key: str) -> int:
-    """A line of /proc/self/status, in bytes."""
-    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(key))
-    return int(line.split()[1]) * 1024
 
 
 def main(parts: list[str]) -> None:
@@ -220,13 +177,6 @@ def main(parts: list[str]) -> None:
         say(f"\n{part}: {globals()[part].__doc__}\n")
         globals()[part]()
     (OUT / "transfer.md").write_text("\n".join(lines) + "\n")
-
-
-def processor() -> str:
-    names = [
-        line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line
-    ]
-    return names[0] if names else platform.processor()
 
 
 if __name__ == "__main__":

@@ -42,14 +42,14 @@ def test_the_default_weights_mix_alike_at_every_size():
 
 @pytest.mark.parametrize("exact", [False, True])
 def test_coarse_sizes_lean_towards_the_content_unless_the_equation_is_exact(exact):
-    vgg = VGG()
+    vgg = VGG().to(default_device())
     coarse, full = stylize_run(
         "horses", "great_wave", size=128, steps=1, vgg=vgg, exact=exact, precision="float32"
     ).objectives
     lean = 1.0 if exact else SMALL_CONTENT_FACTOR
     for objective, layer, n in ((coarse, "conv4_2" if exact else "conv3_1", lean), (full, "conv4_2", 1.0)):
         plain = style_transfer_objective(vgg, *objective.images.values(), content_layer=layer, exact=exact)
-        x = torch.rand(1, 3, *objective.size)
+        x = torch.rand(1, 3, *objective.size).to(vgg.mean)
         assert objective.at(x).losses["content"] == pytest.approx(n * plain.at(x).losses["content"], rel=1e-4)
         assert objective.at(x).losses["style"] == pytest.approx(plain.at(x).losses["style"], rel=1e-4)
 
