@@ -97,7 +97,7 @@ def evaluate(objective: Objective, image: Tensor) -> tuple[dict[str, Tensor], Te
     if objective.vgg is None or not objective.layers:
         return evaluate_at_once(objective, precision, x)
     with explained(objective.vgg, objective.layers, objective.size, tile, precision):
-        if not buffers.owned_by(objective):
+        if x.device.type == "cpu" and not buffers.owned_by(objective):
             size = evaluation_memory(objective.vgg, objective.layers, objective.size, tile, precision)
             buffers.give_to(objective, size)
         if len(parts) > 1:

@@ -9,10 +9,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nstlab.engine import buffers
+from nstlab.engine import buffers, evaluate
 from nstlab.engine.buffers import ALIGNED, CURRENT, LARGE, Buffer, empty
 from nstlab.images import load_image
+from nstlab.objective import Objective
 from nstlab.preparation.style_transfer import style_transfer_objective
+from nstlab.terms import Term
 from nstlab.vgg import VGG
 
 
@@ -172,3 +174,10 @@ def test_an_interrupt_at_any_line_loses_no_place(line, owner):
         sys.settrace(None)
     gc.collect()
     assert not buffer.used
+
+
+def test_an_evaluation_on_another_device_takes_no_memory_of_the_host():
+    vgg, term = VGG().to("meta"), Term(lambda image, F: F["conv2_1"].sum(), ("conv2_1",))
+    objective = Objective({"mine": term}, {"mine": 1.0}, (64, 64), vgg)
+    evaluate(objective, torch.empty(1, 3, 64, 64, device="meta"))
+    assert not buffers.owned_by(objective)
