@@ -50,9 +50,9 @@ app: $(READY)  ## serve the app to this machine's browser: two pictures, one but
 book: $(READY)  ## build the web book into out/book, and look at every page of it in a real browser
 	$(BIN)/python -m pip install --quiet --editable '.[book]'
 	rm -rf out/book-source && mkdir -p out/book-source/docs out/book-source/notebooks
-	cp -pr docs/book/. README.md GALLERY.md SPEED.md CONTRIBUTING.md CHANGELOG.md CITATION.cff out/book-source
+	cp -pr docs/book/. GALLERY.md SPEED.md CONTRIBUTING.md CHANGELOG.md CITATION.cff out/book-source
 	cp -pr notebooks/[0-9]*.ipynb notebooks/LICENSE.md notebooks/figures out/book-source/notebooks
-	cp -pr docs/teaching out/book-source/docs
+	cp -pr docs/teaching docs/using.md docs/layout.md out/book-source/docs
 	$(BIN)/python -m sphinx -q -W --keep-going -d out/book-doctrees out/book-source out/book
 	$(BIN)/python -m pytest tests/book
 	@echo "Open out/book/index.html"

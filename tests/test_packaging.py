@@ -12,6 +12,7 @@ else:
     import tomli as tomllib  # which pytest brings there
 
 ROOT = Path(__file__).parent.parent
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "docs" / "teaching").glob("*.md")]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
@@ -46,10 +47,22 @@ def test_the_card_is_kept():
     assert {"torch", "torchvision", "jupyterlab", "ipywidgets", "matplotlib", "pillow", "nbval"} <= names
 
 
-@pytest.mark.parametrize("target", re.findall(r"\]\(([^)#]+?)\)|src=\"([^\"]+)\"", (ROOT / "README.md").read_text()))
-def test_local_links_of_the_readme_exist(target):
-    path = "".join(target)
-    assert path.startswith("https://") or (ROOT / path).exists(), path
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_local_links_exist(page):
+    for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)|src=\"([^\"]+)\"", page.read_text("utf-8")):
+        path = "".join(target)
+        assert re.match("https?:", path) or (page.parent / path).exists(), path
+
+
+def test_the_repository_has_one_address():
+    (address,) = re.findall(r"^repository-code: https://(\S+)", (ROOT / "CITATION.cff").read_text("utf-8"), re.M)
+    for page in [*PAGES, *(ROOT / "notebooks").glob("*.ipynb")]:
+        for place in re.findall(r"github(?:\.com)?/[\w-]+/nstlab\b", page.read_text("utf-8")):
+            assert place.replace("github/", "github.com/") == address, page
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text("utf-8").splitlines()) <= 120
 
 
 def test_make_targets_named_in_the_readme_exist():
