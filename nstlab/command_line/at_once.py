@@ -19,13 +19,13 @@ UPLOADS = 256_000_000  # bytes that a message to Jupyter may have: a picture tha
 
 
 def copy_course(folder: Path) -> list[Path]:
-    """Copy the notebooks and their figures into a folder, which is made if it is missing; gives what was copied.
+    """Copy the notebooks, their figures and their licence into a folder, made if it is missing; gives what was copied.
 
     Raises FileExistsError, before anything is copied, if a file of the same name is there: it may hold a user's work.
     """
     source = INSTALLED if INSTALLED.exists() else CHECKOUT
-    files = [path.relative_to(source) for path in sorted(source.rglob("*")) if path.suffix in (".ipynb", ".jpg")]
-    files = [path for path in files if ".ipynb_checkpoints" not in path.parts]
+    kinds = ("*.ipynb", "figures/*.jpg", "LICENSE.md")
+    files = sorted(path.relative_to(source) for kind in kinds for path in source.glob(kind))
     there = [folder / path for path in files if (folder / path).exists()]
     if there:
         raise FileExistsError(f"course: {there[0]} is there already, and may hold your work. Name another folder.")

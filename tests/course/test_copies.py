@@ -19,7 +19,7 @@ def test_the_course_is_copied_with_its_figures(tmp_path, capsys):
     assert {path.name for path in (ROOT / "notebooks").glob("*.ipynb")} == {
         p.name for p in copied if p.suffix == ".ipynb"
     }
-    assert Path("figures/strip.jpg") in copied
+    assert Path("figures/strip.jpg") in copied and Path("LICENSE.md") in copied
     assert all(json.loads(path.read_text())["cells"] for path in copied.values() if path.suffix == ".ipynb")
     assert f"wrote {len(copied)} files" in capsys.readouterr().out
 
