@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4  # of pytest-xdist; each process takes up to 4 GB
+ONE_THREAD := OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1  # for each; numba, of pymatting, would set PyTorch's, too
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test fuzz soak lab app bench gpu book notebooks clean
@@ -31,8 +32,8 @@ test: $(READY)  ## lint, types, unit tests, notebooks, browser
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE) --ignore tests/book  # which `make book` runs
-	OMP_NUM_THREADS=1 NSTLAB_PROFILE=ci $(BIN)/python -m pytest notebooks $(SIDE_BY_SIDE) --dist loadfile \
+	$(ONE_THREAD) $(BIN)/python -m pytest $(SIDE_BY_SIDE) --ignore tests/book  # which `make book` runs
+	$(ONE_THREAD) NSTLAB_PROFILE=ci $(BIN)/python -m pytest notebooks $(SIDE_BY_SIDE) --dist loadfile \
 		--nbval-lax --nbval-cell-timeout=120 --nbval-sanitize-with tests/nbval_sanitize.cfg
 
 fuzz: $(READY)  ## try ten times as many damaged pictures and files of weights as `make test` does
