@@ -7,8 +7,8 @@ from torch import Tensor
 
 from nstlab.base.numerics.stencil import apply_stencil
 
-MAX_STEPS = 100  # pictures need 10 to 30
-MIN_STEPS = 20  # with fewer, a start nearly orthogonal to the top eigenvector gives the second largest eigenvalue
+MAX_STEPS = 100  # pictures need at most 30
+MIN_STEPS = 30  # a start nearly orthogonal to the top eigenvector needs so many, or gives the second largest eigenvalue
 
 
 def largest_eigenvalue(planes: Tensor) -> float:
