@@ -40,7 +40,7 @@ fuzz: $(READY)  ## try ten times as many damaged pictures and files of weights a
 	$(BIN)/python -m pytest tests/faults --hypothesis-profile=fuzz
 
 lab: $(READY)  ## open the course in JupyterLab
-	$(BIN)/jupyter lab notebooks --ServerApp.tornado_settings="{'websocket_max_message_size': 256000000}"  # of an upload
+	$(BIN)/nstlab lab notebooks
 
 notebooks: $(READY)  ## run the course and write its outputs into the notebooks
 	$(BIN)/python tools/make_notebooks.py

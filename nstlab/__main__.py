@@ -38,6 +38,10 @@ def execute(arguments: Sequence[str] | None, interruptions: Interruptions, watch
         if options.command in AT_ONCE:
             return AT_ONCE[options.command](options)
         return carry_out(options, interruptions, watch)
+    except KeyboardInterrupt:
+        if options.command in AT_ONCE:  # there are no epochs to speak of
+            return interruptions.exit_code
+        raise
     except ArithmeticError as error:  # DivergenceError
         say(f"nstlab: {error}", sys.stderr)
         return 1

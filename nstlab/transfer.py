@@ -13,7 +13,7 @@ from nstlab.base.numerics.devices import chosen_device
 from nstlab.base.numerics.modes import entrance
 from nstlab.coarse_to_fine import STATE_TYPES, optimize, pyramid, shrunk
 from nstlab.images import MIN_SIDE, ImageSource, load_image
-from nstlab.objective import Objective, engine
+from nstlab.objective import Objective, checked_evaluation, engine
 from nstlab.preparation.colors import Color, colored, with_luminance
 from nstlab.preparation.inputs import network_on, scaled
 from nstlab.preparation.regions import Regions, check_regions
@@ -55,7 +55,7 @@ def stylize_run(
 ) -> Run:
     """`stylize` as a stream of steps, to watch, pause and continue; it takes the same arguments."""
     size, steps, seed = whole("size", size, MIN_SIDE), whole("steps", steps), whole("seed", seed, *SEEDS)
-    start = loaded_start(start)
+    start, (tile, precision) = loaded_start(start), checked_evaluation(tile, precision)
     asked = {name: value for name, value in locals().items() if name not in ("checkpoint", "resume")}
     if resume and checkpoint is None:
         raise ValueError("resume needs a checkpoint: name the file that has the run.")

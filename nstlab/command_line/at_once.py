@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -36,7 +37,7 @@ def copy_course(folder: Path) -> list[Path]:
 
 
 def open_lab(folder: Path) -> int:
-    """Open JupyterLab at a folder and wait until it is closed; gives its exit code.
+    """Open JupyterLab at a folder and wait until it is closed; gives its exit code. Ctrl-C is left to JupyterLab.
 
     Raises ValueError if JupyterLab is not installed or there is no such folder.
     """
@@ -45,6 +46,7 @@ def open_lab(folder: Path) -> int:
     if not folder.is_dir():
         raise ValueError(f"lab: there is no folder {folder}. Make it with: nstlab course {folder}")
     size = f"--ServerApp.tornado_settings={{'websocket_max_message_size': {UPLOADS}}}"
+    signal.signal(signal.SIGINT, lambda *_: None)  # it asks before it ends; SIG_IGN would be passed on to it
     return subprocess.call([sys.executable, "-m", "jupyterlab", str(folder), size])
 
 

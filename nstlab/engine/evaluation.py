@@ -15,7 +15,7 @@ from nstlab.engine.losses import RegionProduct, SelfProduct, SquaredDistance
 from nstlab.engine.memory import automatic_tile, evaluation_memory, run_memory
 from nstlab.engine.network import read
 from nstlab.engine.out_of_memory import check_fits, explained
-from nstlab.engine.precision import checked_precision
+from nstlab.engine.precision import fastest_precision
 from nstlab.engine.tiles import Tile, halo, tiles, whole
 from nstlab.objective import Objective, layers_of
 from nstlab.preparation.regions import RegionStyleTerm, on_grid
@@ -75,13 +75,11 @@ def resolve_auto(
 ) -> tuple[str, int | None]:
     """The precision and the tile, with "auto" replaced by a choice for the network's device.
 
-    Raises ValueError for an unknown precision and for another string as `tile`; OutOfMemory for tile="auto" if not even
-    the smallest tile fits into the free memory.
+    tile, precision: checked, see `nstlab.objective`. Raises OutOfMemory for tile="auto" if not even the smallest tile
+    fits into the free memory.
     """
-    precision = checked_precision(precision, vgg.mean.device)
+    precision = fastest_precision(vgg.mean.device) if precision == "auto" else precision
     if isinstance(tile, str):
-        if tile != "auto":
-            raise ValueError(f"tile={tile!r} must be a multiple of 16 pixels, None or 'auto'.")
         tile = automatic_tile(vgg, layers, size, precision)
         check_fits(vgg, layers, size, tile, precision)
     return precision, tile

@@ -14,21 +14,6 @@ from torch import Tensor
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-def checked_precision(precision: str, device: torch.device) -> str:
-    """The name of the precision; for "auto", the `fastest_precision` of the device.
-
-    Raises ValueError for an unknown name.
-
-    >>> checked_precision("float32", torch.device("cpu"))
-    'float32'
-    """
-    if precision not in ("auto", *PRECISIONS):
-        raise ValueError(f"precision={precision!r} is not known; choose one of auto, {', '.join(PRECISIONS)}.")
-    if precision != "auto":
-        return precision
-    return fastest_precision(device)
-
-
 def fastest_precision(device: torch.device, capabilities: Mapping[str, object] | None = None) -> str:
     """The precision in which a device computes the network fastest, by its known properties: nothing is timed, so that
     every run on one machine has the same precision.

@@ -77,8 +77,6 @@ def tiles(size: tuple[int, int], tile: int | None, halo: int | None) -> list[Til
 
 def spans(length: int, tile: int) -> list[slice]:
     """The pixels 0 .. length in spans of at most `tile` pixels, cut along the grid."""
-    if tile < GRID or tile % GRID:
-        raise ValueError(f"tile={tile!r} must be a multiple of {GRID} pixels, the stride of the deepest layers.")
     pieces, grid = -(-length // tile), GRID if tile % ALIGNED else ALIGNED
     step = -(-length // (pieces * grid)) * grid
     return [slice(start, min(start + step, length)) for start in range(0, length, step)]

@@ -83,10 +83,8 @@ def style_transfer_objective(
     P, G_p, of_styles = targets_of_several(
         vgg, content, styles, content_layer, w_l, tile, precision, content_masks, style_masks
     )
-    A, size = (
-        {layer: combined([A_k[layer] for A_k in of_styles], mix) for layer in w_l},
-        (content.shape[2], content.shape[3]),
-    )
+    A = {layer: combined([A_k[layer] for A_k in of_styles], mix) for layer in w_l}
+    size = (content.shape[2], content.shape[3])
     alpha, w = (1.0, dict(w_l)) if exact else relative_weights(P, G_p, A, w_l)
     style_term = region_style_term(regions, P, G_p, A, w_l, exact, size) if regions else StyleTerm(A, w)
     terms: dict[str, Loss] = {"content": ContentTerm(content_layer, P, content_factor * alpha), "style": style_term}

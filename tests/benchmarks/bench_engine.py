@@ -23,7 +23,7 @@ from measuring import forget_peak, pictures, resident, seconds
 from torch import Tensor
 
 from nstlab.engine import convolution, evaluation, losses, network, winograd
-from nstlab.engine.precision import at_least_float32, checked_precision
+from nstlab.engine.precision import at_least_float32, fastest_precision
 from nstlab.losses import gram_matrix
 from nstlab.preparation.style_transfer import style_transfer_objective
 from nstlab.vgg import VGG
@@ -129,7 +129,7 @@ def measured(part: str, size: int) -> tuple[float, int]:
 
 
 def main(parts: list[str]) -> None:
-    os.environ["PRECISION"] = checked_precision("auto", torch.device("cpu"))
+    os.environ["PRECISION"] = fastest_precision(torch.device("cpu"))
     print(f"{torch.get_num_threads()} threads, torch {torch.__version__}, {os.environ['PRECISION']}", flush=True)
     for size in SIZES:
         for part in parts:

@@ -23,7 +23,7 @@ from textbook import Textbook
 from nstlab.base.files.sample_images import samples
 from nstlab.coarse_to_fine import optimize
 from nstlab.engine.memory import evaluation_memory
-from nstlab.engine.precision import PRECISIONS, checked_precision
+from nstlab.engine.precision import PRECISIONS, fastest_precision
 from nstlab.images import load_image
 from nstlab.objective import Objective
 from nstlab.preparation.starts import starting_image
@@ -32,7 +32,7 @@ from nstlab.transfer import stylize, stylize_run
 from nstlab.vgg import STYLE_LAYERS, VGG
 
 OUT = Path("out/bench")
-PRECISION = checked_precision("auto", torch.device("cpu"))
+PRECISION = fastest_precision(torch.device("cpu"))
 ROUNDS = 5
 TILE = 2048  # of the picture of 4096 px
 GOALS = (150, 500)  # evaluations after which the textbook's loss is to be reached

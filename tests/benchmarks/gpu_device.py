@@ -12,7 +12,7 @@ import torch
 from measuring import pictures
 from torch import Tensor
 
-from nstlab.engine.precision import checked_precision
+from nstlab.engine.precision import fastest_precision
 from nstlab.objective import Objective
 from nstlab.preparation.style_transfer import style_transfer_objective
 from nstlab.vgg import VGG
@@ -35,7 +35,7 @@ class Setting(NamedTuple):
     @property
     def fastest(self) -> str:
         """The precision that a run has on this device by default."""
-        return checked_precision("auto", self.device)
+        return fastest_precision(self.device)
 
     def wait(self) -> None:
         """Return when the device has done what it was given."""

@@ -1,6 +1,6 @@
 """The self-checks of notebook 06: right answers pass, and likely slips get the hint that names them."""
 
-import pytest
+from verdicts import test_a_likely_slip_fails_with_the_hint_that_names_it, test_the_right_answer_passes  # noqa: F401
 
 from nstlab.course.check import ablations as check
 
@@ -119,14 +119,3 @@ WRONG = [
     (check.projected_descent, lambda gradient, x, rate, steps: (x - rate * gradient(x)).clamp(0, 1), "One step was"),
     (check.projected_descent, lambda gradient, x, rate, steps: x, "Nothing has moved"),
 ]
-
-
-@pytest.mark.parametrize(("verdict", "answer"), RIGHT)
-def test_the_right_answer_passes(verdict, answer):
-    assert verdict(answer).passed, verdict(answer)
-
-
-@pytest.mark.parametrize(("verdict", "answer", "hint"), WRONG)
-def test_a_likely_slip_fails_with_the_hint_that_names_it(verdict, answer, hint):
-    said = verdict(answer)
-    assert not said.passed and hint in said.message, said

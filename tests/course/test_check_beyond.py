@@ -1,8 +1,8 @@
 """The self-checks of notebook 10: right answers pass, and likely slips get the hint that names them."""
 
-import pytest
 import torch
 from torch.nn.functional import interpolate
+from verdicts import test_a_likely_slip_fails_with_the_hint_that_names_it, test_the_right_answer_passes  # noqa: F401
 
 from nstlab import gram_matrix, luminance, mean_gram_matrix, on_grid
 from nstlab.course.check import beyond as check
@@ -123,17 +123,6 @@ WRONG = [
     (check.recolored, lambda x, y: x, "colors of x, unchanged"),
     (check.recolored, lambda x, y: y, "each to its own place"),
 ]
-
-
-@pytest.mark.parametrize(("verdict", "answer"), RIGHT)
-def test_the_right_answer_passes(verdict, answer):
-    assert verdict(answer).passed, verdict(answer)
-
-
-@pytest.mark.parametrize(("verdict", "answer", "hint"), WRONG)
-def test_a_likely_slip_fails_with_the_hint_that_names_it(verdict, answer, hint):
-    said = verdict(answer)
-    assert not said.passed and hint in said.message, said
 
 
 def test_the_color_map_of_the_check_moves_one_covariance_to_the_other():

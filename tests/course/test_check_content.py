@@ -1,8 +1,8 @@
 """The self-checks of notebook 03: right answers pass, and likely slips get the hint that names them."""
 
-import pytest
 import torch
 from torch.nn.functional import mse_loss
+from verdicts import test_a_likely_slip_fails_with_the_hint_that_names_it, test_the_right_answer_passes  # noqa: F401
 
 from nstlab.course.check import content as check
 
@@ -81,14 +81,3 @@ WRONG = [
     (check.weight_on_the_mean, lambda alpha, P: alpha * P.numel() ** 2, "only once"),
     (check.weight_on_the_mean, lambda alpha, P: alpha * P.square().sum(), "not on their values"),
 ]
-
-
-@pytest.mark.parametrize(("verdict", "answer"), RIGHT)
-def test_the_right_answer_passes(verdict, answer):
-    assert verdict(answer).passed, verdict(answer)
-
-
-@pytest.mark.parametrize(("verdict", "answer", "hint"), WRONG)
-def test_a_likely_slip_fails_with_the_hint_that_names_it(verdict, answer, hint):
-    said = verdict(answer)
-    assert not said.passed and hint in said.message, said

@@ -1,7 +1,7 @@
 """The self-checks of notebooks 08 and 09: right answers pass, and likely slips get the hint that names them."""
 
-import pytest
 import torch
+from verdicts import test_a_likely_slip_fails_with_the_hint_that_names_it, test_the_right_answer_passes  # noqa: F401
 
 from nstlab.course.check import explosion as check
 
@@ -126,17 +126,6 @@ WRONG = [
     (check.conjugate_gradients, lambda M, x, w, n: x.mT @ x @ M(x), "`(r * d).sum()`"),
     (check.conjugate_gradients, in_place, "clone"),
 ]
-
-
-@pytest.mark.parametrize(("verdict", "answer"), RIGHT)
-def test_the_right_answer_passes(verdict, answer):
-    assert verdict(answer).passed, verdict(answer)
-
-
-@pytest.mark.parametrize(("verdict", "answer", "hint"), WRONG)
-def test_a_likely_slip_fails_with_the_hint_that_names_it(verdict, answer, hint):
-    said = verdict(answer)
-    assert not said.passed and hint in said.message, said
 
 
 def test_wasted_products_are_noticed():

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from torch.nn.functional import conv2d, pad
+from verdicts import test_a_likely_slip_fails_with_the_hint_that_names_it, test_the_right_answer_passes  # noqa: F401
 
 from nstlab.course.check import pixels as check
 
@@ -185,17 +186,6 @@ WRONG = [
         "This is the total variation, one number",
     ),
 ]
-
-
-@pytest.mark.parametrize(("verdict", "answer"), RIGHT)
-def test_the_right_answer_passes(verdict, answer):
-    assert verdict(answer).passed, verdict(answer)
-
-
-@pytest.mark.parametrize(("verdict", "answer", "hint"), WRONG)
-def test_a_likely_slip_fails_with_the_hint_that_names_it(verdict, answer, hint):
-    said = verdict(answer)
-    assert not said.passed and hint in said.message, said
 
 
 def test_gradient_gap_is_tiny_for_autograd_and_large_for_a_wrong_gradient():

@@ -1,7 +1,7 @@
 """The self-checks of notebook 04: right answers pass, and likely slips get the hint that names them."""
 
-import pytest
 import torch
+from verdicts import test_a_likely_slip_fails_with_the_hint_that_names_it, test_the_right_answer_passes  # noqa: F401
 
 from nstlab.course.check import style as check
 
@@ -120,14 +120,3 @@ WRONG = [
     (check.style_gradient, gradient_by_autograd, "You ask autograd"),
     (check.style_gradient, lambda F, A: (A - A) @ F.flatten(2).mT, "N rows of M places"),
 ]
-
-
-@pytest.mark.parametrize(("verdict", "answer"), RIGHT)
-def test_the_right_answer_passes(verdict, answer):
-    assert verdict(answer).passed, verdict(answer)
-
-
-@pytest.mark.parametrize(("verdict", "answer", "hint"), WRONG)
-def test_a_likely_slip_fails_with_the_hint_that_names_it(verdict, answer, hint):
-    said = verdict(answer)
-    assert not said.passed and hint in said.message, said

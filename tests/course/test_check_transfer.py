@@ -1,7 +1,7 @@
 """The self-checks of notebook 05: right answers pass, and likely slips get the hint that names them."""
 
-import pytest
 from torch.nn.functional import pad
+from verdicts import test_a_likely_slip_fails_with_the_hint_that_names_it, test_the_right_answer_passes  # noqa: F401
 
 from nstlab import CONTENT_LAYER, STYLE_LAYERS, content_loss, gram_matrix, layer_style_loss, mean_gram_matrix
 from nstlab.course.check import transfer as check
@@ -115,14 +115,3 @@ WRONG = [
     (check.roughness, lambda x: x.diff(dim=1).square().sum() + x.diff(dim=2).square().sum(), "rows are 2, columns 3"),
     (check.roughness, lambda x: variation(x) + x.diff(dim=1).square().sum(), "they are no neighbors"),
 ]
-
-
-@pytest.mark.parametrize(("verdict", "answer"), RIGHT)
-def test_the_right_answer_passes(verdict, answer):
-    assert verdict(answer).passed, verdict(answer)
-
-
-@pytest.mark.parametrize(("verdict", "answer", "hint"), WRONG)
-def test_a_likely_slip_fails_with_the_hint_that_names_it(verdict, answer, hint):
-    said = verdict(answer)
-    assert not said.passed and hint in said.message, said

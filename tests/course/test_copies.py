@@ -1,6 +1,8 @@
 """The commands without a run: the course on a user's own disk, JupyterLab, the version."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -37,6 +39,31 @@ def test_lab_opens_jupyterlab_there_and_gives_its_exit_code(tmp_path, monkeypatc
     monkeypatch.setattr(subprocess, "call", lambda command: called.append(command) or 7)
     assert main(["lab", str(tmp_path)]) == 7
     assert called[0][:4] == [sys.executable, "-m", "jupyterlab", str(tmp_path)]
+
+
+LAB = """
+import signal, sys
+signal.signal(signal.SIGINT, lambda *_: sys.exit(5))
+print("ready", flush=True)
+signal.pause()
+"""  # stands for JupyterLab, which asks what to do
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals")
+def test_ctrl_c_ends_jupyterlab_in_its_own_way(tmp_path):
+    (tmp_path / "jupyterlab").mkdir()
+    (tmp_path / "jupyterlab" / "__main__.py").write_text(LAB)
+    (tmp_path / "jupyterlab" / "__init__.py").touch()
+    command = [sys.executable, "-m", "nstlab", "lab", str(tmp_path)]
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    with subprocess.Popen(
+        command, env={**os.environ, "PYTHONPATH": path}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        start_new_session=True, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout.readline() == "ready\n"
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (5, "")
 
 
 @pytest.mark.parametrize("missing", ["folder", "jupyterlab"])
