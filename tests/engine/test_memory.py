@@ -51,9 +51,14 @@ def child(script):
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("size", [64, 128, 256])
 def test_the_estimate_is_within_15_percent_of_what_a_run_takes(size, precision, with_engine):
-    tries = (child(ONE_RUN.format(size=size, precision=precision)) for _ in range(3))
-    # a busy system takes pages back in the meantime, which a measurement then misses
-    assert any(estimate == pytest.approx(measured, rel=0.15) for measured, estimate in tries)
+    tries = []
+    for _ in range(3):  # a busy system takes pages back in the meantime, which a measurement then misses
+        measured, estimate = child(ONE_RUN.format(size=size, precision=precision))
+        # or within 40 MB, by which the libraries differ from processor to processor
+        if estimate == pytest.approx(measured, rel=0.15, abs=40e6):
+            return
+        tries.append((measured >> 20, estimate >> 20))
+    pytest.fail(f"measured and estimated, MB: {tries}")
 
 
 def test_twenty_runs_of_several_sizes_each_with_a_network_of_its_own_do_not_grow(with_engine):
