@@ -19,7 +19,8 @@ from nstlab.base.numerics.modes import without_modes
 from nstlab.base.progress import watching
 from nstlab.objective import Objective, Point, checked_weights
 
-GROWTH = 100.0  # times its first values that the total may reach before a run counts as diverged
+GROWTH = 100.0  # times its first values that the total may reach before a run counts as diverged,
+FAR = 1.0  # if a value is by more than this from mid-gray, where colors are within 0.5
 
 
 @dataclass(frozen=True)
@@ -125,13 +126,13 @@ class Run(Iterator[Step]):
         return step
 
     def guard(self, point: Point, is_first: bool) -> None:
-        """Raise DivergenceError on NaN and Inf, and if the total is GROWTH times that of the first two epochs.
-
-        First means at this size and with these weights: another size or other weights are another function.
+        """Raise DivergenceError on NaN and Inf, and if the total is GROWTH times that of the first two epochs at this
+        size and with these weights, and the image is far from all colors: one that starts at its minimum may grow, too.
         """
         epoch, last = len(self.history), self.history[-1] if self.history else None
         first = [] if is_first else self.first
-        if math.isfinite(point.total) and (len(first) < 2 or point.total <= GROWTH * max(map(abs, first))):
+        grows = len(first) == 2 and point.total > GROWTH * max(map(abs, first))
+        if math.isfinite(point.total) and not (grows and (point.image - 0.5).abs().max() > FAR):
             self.first = [*first, point.total][:2]
             return
         self.close()

@@ -219,3 +219,11 @@ def test_a_run_prints_nothing_and_leaves_the_global_random_state_alone(capsys):
     stylize("horses", "great_wave", size=64, steps=1, exact=True)
     assert torch.equal(torch.get_rng_state(), before)
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_run_that_starts_at_its_minimum_is_not_taken_for_one_that_diverges():
+    picture = load_image("church_at_auvers", size=64)
+    settings = {"start": "content", "optimizer": "adam", "photorealism_weight": 0.04}
+    run = stylize(picture, picture, size=64, steps=4, **settings)
+    totals = [record.total for record in run.history]
+    assert totals[2] > 100 * max(totals[:2]) and run.epoch == 0
