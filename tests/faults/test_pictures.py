@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image, ImageCms, PngImagePlugin, TiffImagePlugin
@@ -181,6 +181,7 @@ def test_arrays_of_any_dtype_shape_and_value_are_harmless(shape, dtype, data):
 
 
 @given(st.one_of(st.text(max_size=40), st.sampled_from(["~", "~root", "/", "/dev/null", "/dev/zero", "\ud800", "."])))
+@example("\n/0")
 def test_any_string_is_harmless(text):
     loads_or_refuses(text)
 

@@ -482,7 +482,7 @@ def test_an_image_error_is_a_value_error():
 
 def test_a_missing_file_is_named_with_its_folder(tmp_path):
     message = error_of(load_image, tmp_path / "holiday.jpg")
-    assert "holiday.jpg" in message and f"no such file in {tmp_path}" in message
+    assert "holiday.jpg" in message and f"no such file in {str(tmp_path)!r}" in message
 
 
 @pytest.mark.parametrize("name", ["stary_night", "starry_nigth.jpg", "Starry_night"])

@@ -162,7 +162,7 @@ def _open(source: str, call: str) -> BinaryIO:
     except FileNotFoundError as error:
         similar = difflib.get_close_matches(path.stem, sample_paths, n=1)
         remedy = f"Did you mean the sample {similar[0]!r}?" if similar else "samples() lists all samples."
-        problem = f"no sample has this name, and there is no such file in {path.absolute().parent}"
+        problem = f"no sample has this name, and there is no such file in {str(path.absolute().parent)!r}"
         raise refusal(call, problem, remedy) from error
     except (OSError, ValueError) as error:
         problem = f"it cannot be opened ({getattr(error, 'strerror', None) or error})"

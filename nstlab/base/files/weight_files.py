@@ -76,7 +76,7 @@ def kept_tensors(path: Path, compute: Callable[[], dict[str, Tensor]]) -> dict[s
 def _start(path: Path) -> bytes:
     """The first bytes of a file. Raises OSError if it is no regular file, empty, or larger than MAX_BYTES."""
     if not path.exists():
-        raise OSError(f"there is no such file in {path.parent.absolute()}")
+        raise OSError(f"there is no such file in {str(path.parent.absolute())!r}")
     if not path.is_file():  # a pipe would wait for its writer
         raise OSError("it is a folder, a pipe or a device, not a file")
     length = path.stat().st_size
