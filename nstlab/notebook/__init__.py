@@ -11,7 +11,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from nstlab.notebook.figures import compare, figure, plot_losses, save_figure, save_losses, show
+from nstlab.notebook.figures import figure, plot_losses, save_figure, save_losses
+from nstlab.notebook.pictures import compare, show
 from nstlab.notebook.region_figures import show_photograph, show_regions
 
 if TYPE_CHECKING:

@@ -1,35 +1,34 @@
-"""Figures: losses by epoch, images side by side, and both as HTML with alternative text."""
+"""Figures that are read on a light page and on a dark one: their style, and the losses by epoch."""
 
 from __future__ import annotations
 
-import base64
 import csv
-import html
-import io
 import os
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
+from cycler import cycler
+from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from PIL import Image
-from torch import Tensor
 
-from nstlab import Record, to_pil
+from nstlab import Record
 from nstlab.base.files.atomic import replacing
 
-COLORS = {
-    "content": "#0072b2",
-    "style": "#d55e00",
-    "photorealism": "#009e73",
-    "total": "#222222",
-}  # of the palette of Okabe and Ito, which color-blind readers can tell apart, and a dark gray
-MAX_BYTES = 150_000  # of one figure in a notebook
-SHOWN_SIDE = 384  # pixels: `show` enlarges images with a longer side of half of this or less
+GRAY = "#767676"  # of words and axes: contrast 4.5 to 1 on white, 4.2 to 1 on #111; no color has 4.5 to 1 on both
+OTHER_COLORS = ("#d55e00", "#009e73", "#c06a98", "#a87600", "#7b61c9", "#2f8fc9")  # at least 3 to 1 on both
+COLORS = {"content": "#0072b2", "style": "#d55e00", "photorealism": "#009e73", "total": GRAY}  # after Okabe and Ito
+THEMED: dict[Any, Any] = {
+    **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), GRAY),
+    **dict.fromkeys(("axes.edgecolor", "legend.edgecolor"), GRAY),
+    **dict.fromkeys(("figure.facecolor", "axes.facecolor"), "none"),
+    "axes.prop_cycle": cycler(color=(COLORS["content"], *OTHER_COLORS)),
+}  # Matplotlib's settings for figures that are read on a light page and on a dark one
+rcParams.update(THEMED)  # for good, since titles and legends are made later; it also serves a reader's own figures
 
 
 def figure(
@@ -82,31 +81,10 @@ def mark_sizes(axes: Axes, history: Sequence[Record]) -> None:
     """Draw a dotted line at each change of size, with the new longer side above it."""
     for before, after in pairwise(history):
         if before.size != after.size:
-            axes.axvline(after.index - 0.5, color="#888888", linestyle=":", linewidth=1)
+            axes.axvline(after.index - 0.5, color=GRAY, linestyle=":", linewidth=1)
             label = f"{max(after.size)} px"
             transform = axes.get_xaxis_transform()  # x: the epoch; y: the fraction of the axes' height
             axes.text(after.index - 0.5, 1.01, label, transform=transform, va="bottom", ha="center", fontsize=8)
-
-
-def compare(images: Mapping[str, Tensor], height: float = 2.6, columns: int | None = None) -> Figure:
-    """A figure of images side by side, each with its caption above it.
-
-    images: (1, 3, H, W) in [0, 1], by caption; sizes may differ. height: of a row, in inches. columns: images in a row,
-    by default all of them.
-
-    >>> from nstlab.images import load_image
-    >>> fig = compare({"content": load_image("horses", 64), "style": load_image("great_wave", 64)})
-    """
-    columns = columns or len(images)
-    rows = -(-len(images) // columns)
-    widths = [max(x.shape[3] / x.shape[2] for x in list(images.values())[k::columns]) for k in range(columns)]
-    fig, axes = figure(sum(widths) * height, rows * (height + 0.3), rows, columns, widths)
-    for ax in axes:
-        ax.axis("off")
-    for ax, (caption, image) in zip(axes, images.items(), strict=False):  # the last row may have empty axes
-        ax.imshow(to_pil(image))
-        ax.set_title(caption, fontsize=10)
-    return fig
 
 
 def save_figure(fig: Figure, path: str | os.PathLike[str]) -> None:
@@ -155,73 +133,3 @@ def figure_formats() -> set[str]:
     True
     """
     return {f".{suffix}" for suffix in FigureCanvasBase.get_supported_filetypes()} - {".pgf"}
-
-
-class Shown:
-    """A picture that a notebook shows as an HTML image, with alternative text and a caption, `code` in backticks.
-
-    >>> print(Shown(Image.new("RGB", (4, 4)), alt="a black square"))
-    <picture: a black square>
-    """
-
-    def __init__(self, picture: Image.Image, alt: str, caption: str = ""):
-        self.picture, self.alt, self.caption = picture.convert("RGB"), alt, caption
-
-    def __repr__(self) -> str:
-        return f"<picture: {self.alt}>"
-
-    def _repr_html_(self) -> str:
-        words = re.sub("`([^`]+)`", r"<code>\1</code>", html.escape(self.caption))
-        caption = f"<figcaption>{words}</figcaption>" if words else ""
-        return f'<figure style="margin:0">{image_html(self.picture, self.alt)}{caption}</figure>'
-
-
-def show(what: Figure | Tensor, alt: str, caption: str = "") -> Shown:
-    """A figure or an image as HTML with alternative text: for the last line of a cell.
-
-    what: a figure, or an image (1, 3, H, W), which is clamped to [0, 1]. alt: the alternative text. caption: may hold
-    `code` in backticks. Raises ValueError if alt is empty.
-
-    >>> from nstlab.images import load_image
-    >>> show(load_image("red_panda", 64), alt="a red panda")
-    <picture: a red panda>
-    """
-    if not alt.strip():
-        raise ValueError("show needs alternative text, alt=..., a sentence that describes the picture; it was empty.")
-    if isinstance(what, Figure):
-        buffer = io.BytesIO()
-        what.savefig(buffer, format="png", dpi=100)
-        return Shown(Image.open(buffer), alt, caption)
-    picture = to_pil(what.clamp(0, 1))
-    factor = max(1, SHOWN_SIDE // max(picture.size))  # a whole number, so that every pixel becomes a square
-    return Shown(picture.resize([factor * side for side in picture.size], Image.Resampling.NEAREST), alt, caption)
-
-
-def encoded(picture: Image.Image) -> tuple[str, bytes]:
-    """A picture as PNG, or if that exceeds MAX_BYTES, as the best JPEG that does not: (format, data).
-
-    If every JPEG is larger, as it may be for noise, the smallest one.
-
-    >>> encoded(Image.new("RGB", (4, 4)))[0]
-    'png'
-    """
-    for quality in (None, 85, 75, 60, 40):
-        buffer = io.BytesIO()
-        if quality is None:
-            picture.save(buffer, "png", optimize=True)
-        else:
-            picture.save(buffer, "jpeg", quality=quality)
-        if buffer.tell() <= MAX_BYTES:
-            break
-    return "jpeg" if quality else "png", buffer.getvalue()
-
-
-def image_html(picture: Image.Image, alt: str, style: str = "max-width:100%;height:auto") -> str:
-    """An HTML image with its data in a data URL.
-
-    >>> image_html(Image.new("RGB", (4, 4)), alt="a black square").split(" src=")[0]
-    '<img alt="a black square" style="max-width:100%;height:auto"'
-    """
-    kind, data = encoded(picture)
-    source = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
-    return f'<img alt="{html.escape(alt)}" style="{style}" src="{source}">'

@@ -13,7 +13,7 @@ import traitlets
 from nstlab import ImageSource, load_image, to_pil
 from nstlab.base.files.decoding import ImageError
 from nstlab.base.files.sample_images import samples
-from nstlab.notebook.figures import image_html
+from nstlab.notebook.pictures import image_html
 
 SIDE = 160  # longer side of the preview in pixels
 DECODED_SIDE = 1024  # of a picture read for the preview: a larger one is decoded at a reduced size

@@ -10,11 +10,10 @@ import math
 from collections.abc import Sequence
 
 from nstlab import Record
-from nstlab.notebook.figures import COLORS
+from nstlab.notebook.figures import COLORS, OTHER_COLORS
 
 WIDTH, PANEL_HEIGHT = 520, 170  # in CSS pixels; one panel above the other
 LEFT, RIGHT, TOP, BOTTOM = 46, 112, 22, 24  # margins of a panel: for tick labels, legend, heading, epochs
-OTHER_COLORS = ("#d55e00", "#e69f00", "#cc79a7", "#56b4e9", "#8c6d31", "#999999", "#009e73")  # of losses per layer
 MAX_POINTS = 150  # of one curve, which is 362 pixels wide
 
 

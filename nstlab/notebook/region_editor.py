@@ -11,7 +11,7 @@ import traitlets
 
 from nstlab import ImageSource, Regions, load_image, to_pil
 from nstlab.control.region_edits import dropped, merged, swapped
-from nstlab.notebook.figures import image_html
+from nstlab.notebook.pictures import image_html
 from nstlab.notebook.region_figures import color_of, outlined, tinted
 
 SIDE = 384  # pixels: longer side of the images on the page

@@ -3,43 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as nnf
-from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 from torch import Tensor
 
-from nstlab import Photograph, Regions, on_grid, resize, to_pil
-from nstlab.notebook.figures import compare, figure
+from nstlab import Photograph, Regions, on_grid, resize
+from nstlab.notebook.pictures import Pictures, compare
 
 PALETTE = ("#56b4e9", "#d55e00", "#009e73", "#f0e442", "#cc79a7", "#0072b2", "#e69f00", "#999999")  # Okabe and Ito
 STRENGTH = 0.55  # of the colors over the image
 LINE = 4  # pixels: width of the line around a selected region
 
 
-def show_regions(content: Tensor, style: Tensor, regions: Regions, height: float = 2.8) -> Figure:
-    """Both images with their regions: pairs have one color, and the legend names them with their shares.
+def show_regions(content: Tensor, style: Tensor, regions: Regions, height: float = 2.8) -> Pictures:
+    """Both images with their regions: pairs have one color, and the key names them with their shares.
 
     content, style: (1, 3, H, W) in [0, 1]. height: of the images, in inches.
 
-    >>> fig = show_regions(torch.rand(1, 3, 32, 48), torch.rand(1, 3, 40, 40), Regions(torch.ones(1, 1, 32, 48)))
+    >>> both = show_regions(torch.rand(1, 3, 32, 48), torch.rand(1, 3, 40, 40), Regions(torch.ones(1, 1, 32, 48)))
     """
-    images = {"content": (content, regions.content)}
-    if regions.style is not None:
-        images["style"] = (style, regions.style)
-    widths = [image.shape[3] / image.shape[2] for image, _ in images.values()]
-    fig, axes = figure(sum(widths) * height, height + 0.7, columns=len(images), width_ratios=widths)
-    for ax, (caption, (image, masks)) in zip(axes, images.items(), strict=True):
-        ax.imshow(to_pil(tinted(image, masks)))
-        ax.set_title(caption, fontsize=10)
-        ax.axis("off")
-    handles = [
-        Patch(color=color_of(r), label=f"{name} ({share:.0%})")
-        for r, (name, share) in enumerate(zip(regions.names, regions.shares.tolist(), strict=True))
-    ]
-    fig.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 5), fontsize=9, frameon=False)
-    return fig
+    images = {"content": content, "style": style}
+    drawn = {side: tinted(images[side], masks) for side, masks in regions.sides()}
+    shares = zip(regions.names, regions.shares.tolist(), strict=True)
+    key = {f"{name} ({share:.0%})": color_of(r) for r, (name, share) in enumerate(shares)}
+    return replace(compare(drawn, height), key=key)
 
 
 def tinted(image: Tensor, masks: Tensor) -> Tensor:
@@ -79,7 +68,7 @@ def rgb(color: str) -> tuple[float, ...]:
     return tuple(int(color[k : k + 2], 16) / 255 for k in (1, 3, 5))
 
 
-def show_photograph(content: Tensor, style: Tensor, result: Photograph, height: float = 2.0) -> Figure:
+def show_photograph(content: Tensor, style: Tensor, result: Photograph, height: float = 2.0) -> Pictures:
     """Content, style and every stage of a photograph, in rows of four, with the seconds after which each was there.
 
     content, style: (1, 3, H, W) in [0, 1]. height: of a row, in inches.

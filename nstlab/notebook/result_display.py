@@ -9,8 +9,8 @@ import io
 from PIL import Image
 
 from nstlab import Result, to_pil
-from nstlab.notebook.figures import image_html
 from nstlab.notebook.live_curves import losses_svg
+from nstlab.notebook.pictures import image_html
 
 SIDE = 320  # longer side of the picture on the page, in CSS pixels
 

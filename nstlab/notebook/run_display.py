@@ -10,8 +10,8 @@ import ipywidgets as widgets
 from PIL import Image
 
 from nstlab import Record, Run, to_pil
-from nstlab.notebook.figures import image_html
 from nstlab.notebook.live_curves import losses_svg
+from nstlab.notebook.pictures import image_html
 from nstlab.notebook.player import ENDED, Player
 from nstlab.notebook.result_display import SIDE, save_link, shown_size
 

@@ -1,13 +1,13 @@
-"""Figures say what they show, and stay small enough for a notebook."""
+"""Figures of losses; the colors of all figures, on light pages and on dark ones."""
 
 import io
 
 import pytest
-import torch
+from matplotlib.colors import to_hex, to_rgb
+from matplotlib.text import Text
 from PIL import Image
 
-from nstlab.images import load_image, to_pil
-from nstlab.notebook.figures import MAX_BYTES, compare, encoded, figure, plot_losses, save_figure, save_losses, show
+from nstlab.notebook.figures import COLORS, GRAY, OTHER_COLORS, figure, plot_losses, save_figure, save_losses
 from nstlab.runs import Record
 
 HISTORY = [
@@ -38,35 +38,37 @@ def test_epochs_are_whole_numbers(epochs):
         assert labels and all(label.lstrip("\N{MINUS SIGN}").isdigit() for label in labels), labels
 
 
-def test_pictures_stand_side_by_side_under_their_captions():
-    images = {"content": load_image("horses", 64), "style": load_image("church_at_auvers", 64)}
-    fig = compare(images)
-    assert [axes.get_title() for axes in fig.axes] == ["content", "style"]
-    assert len(compare(images, columns=1).axes) == 2
+def contrast(color: str, other: str) -> float:
+    """The contrast of two colors, from 1 to 21, as the Web Content Accessibility Guidelines define it."""
+
+    def luminance(color: str) -> float:
+        shares = [s / 12.92 if s <= 0.04045 else ((s + 0.055) / 1.055) ** 2.4 for s in to_rgb(color)]
+        return 0.2126 * shares[0] + 0.7152 * shares[1] + 0.0722 * shares[2]
+
+    darker, lighter = sorted([luminance(color), luminance(other)])
+    return (lighter + 0.05) / (darker + 0.05)
 
 
-def test_a_shown_picture_has_alternative_text_and_a_caption():
-    page = show(load_image("horses", 64), alt='horses & "foals"', caption="Horses <3")._repr_html_()
-    assert 'alt="horses &amp; &quot;foals&quot;"' in page and "Horses &lt;3" in page and "base64," in page
-    assert "an empty figure" in repr(show(figure()[0], alt="an empty figure"))
-    with pytest.raises(ValueError, match="alt"):
-        show(load_image("horses", 64), alt=" ")
+@pytest.mark.parametrize("page", ["white", "#111111"])
+def test_every_color_is_seen_on_a_light_page_and_on_a_dark_one(page):
+    assert contrast("white", "black") == pytest.approx(21)
+    assert contrast(GRAY, page) >= (4.5 if page == "white" else 4.1)
+    for color in (*COLORS.values(), *OTHER_COLORS):
+        assert contrast(color, page) >= 3, color
 
 
-def test_backticks_in_a_caption_mark_code():
-    page = show(load_image("horses", 64), alt="horses", caption="kept in `.image`, by `<x>`, 5` long")._repr_html_()
-    assert "kept in <code>.image</code>, by <code>&lt;x&gt;</code>, 5` long<" in page
-
-
-def test_a_photograph_is_encoded_within_the_limit():
-    kind, data = encoded(to_pil(load_image("horses")))
-    assert kind == "jpeg" and len(data) <= MAX_BYTES
-
-
-def test_noise_that_nothing_makes_small_enough_keeps_its_size_in_pixels():
-    kind, data = encoded(Image.fromarray((torch.rand(900, 900, 3) * 255).byte().numpy()))
-    assert kind == "jpeg" and Image.open(io.BytesIO(data)).size == (900, 900)
-    assert len(data) < 900 * 900
+def test_a_figure_is_transparent_and_its_words_and_axes_are_gray():
+    for fig in (plot_losses(HISTORY, "a run"), figure(2, 2)[0]):
+        axes = fig.axes[0]
+        axes.text(0, 0, "here")
+        axes.legend(handles=axes.plot([0, 1], [0, 1], label="a line"), title="lines")
+        fig.draw_without_rendering()
+        words = {text.get_text(): to_hex(text.get_color()) for text in fig.findobj(Text)}
+        assert {words[word] for word in words if word} == {GRAY} and "here" in words and "a line" in words
+        assert {to_hex(spine.get_edgecolor()) for spine in axes.spines.values()} == {GRAY}
+        buffer = io.BytesIO()
+        fig.savefig(buffer, format="png")
+        assert Image.open(buffer).convert("RGBA").getpixel((0, 0))[3] == 0
 
 
 def test_an_empty_history_is_refused():

@@ -13,17 +13,18 @@ def halves():
     return masks
 
 
-def test_each_region_has_its_color_in_both_images_and_in_the_legend():
-    regions = Regions(halves(), halves().flip(3), ("sky", "land"))
-    fig = show_regions(torch.zeros(1, 3, 32, 48), torch.zeros(1, 3, 64, 96), regions)
-    assert [text.get_text() for text in fig.legends[0].get_texts()] == ["sky (50%)", "land (50%)"]
-    shown = tinted(torch.zeros(1, 3, 32, 48), regions.content)
+def test_each_region_has_its_color_in_both_images_and_in_the_key():
+    black, regions = torch.zeros(1, 3, 32, 48), Regions(halves(), halves().flip(3), ("sky", "<land>"))
+    both = show_regions(black, torch.zeros(1, 3, 64, 96), regions)
+    assert both.key == {"sky (50%)": PALETTE[0], "<land> (50%)": PALETTE[1]} and list(both.images) == [
+        "content",
+        "style",
+    ]
+    assert f'<span style="color:{PALETTE[1]}">■</span> &lt;land&gt; (50%)' in both.html("two halves")
+    shown = tinted(black, regions.content)
     first, second = (STRENGTH * torch.tensor(rgb(color)) for color in PALETTE[:2])
     assert torch.allclose(shown[0, :, 0, 0], first) and torch.allclose(shown[0, :, 0, 40], second)
-    assert (
-        len(fig.axes) == 2
-        and len(show_regions(torch.zeros(1, 3, 32, 48), torch.zeros(1, 3, 9, 9), Regions(halves())).axes) == 1
-    )
+    assert len(show_regions(black, torch.zeros(1, 3, 9, 9), Regions(halves())).images) == 1
 
 
 def test_what_no_region_covers_stays_gray():
@@ -51,6 +52,5 @@ def test_a_strip_has_every_stage_with_its_seconds():
     stages = {stage: torch.rand(1, 3, 32, 48) for stage in STAGES}
     seconds = {stage: float(n) for n, stage in enumerate(STAGES)}
     result = Photograph(stages["photograph"], [], False, stages=stages, seconds=seconds)
-    fig = show_photograph(torch.rand(1, 3, 32, 48), torch.rand(1, 3, 64, 64), result)
-    captions = [ax.get_title() for ax in fig.axes]
-    assert captions == ["content", "style", *(f"{stage}, {n} s" for n, stage in enumerate(STAGES))]
+    strip = show_photograph(torch.rand(1, 3, 32, 48), torch.rand(1, 3, 64, 64), result)
+    assert list(strip.images) == ["content", "style", *(f"{stage}, {n} s" for n, stage in enumerate(STAGES))]
