@@ -20,6 +20,7 @@ from nstlab import Record
 from nstlab.base.files.atomic import replacing
 
 GRAY = "#767676"  # of words and axes: contrast 4.5 to 1 on white, 4.2 to 1 on #111; no color has 4.5 to 1 on both
+RED = "#d93025"  # of errors
 OTHER_COLORS = ("#d55e00", "#009e73", "#c06a98", "#a87600", "#7b61c9", "#2f8fc9")  # at least 3 to 1 on both
 COLORS = {"content": "#0072b2", "style": "#d55e00", "photorealism": "#009e73", "total": GRAY}  # after Okabe and Ito
 THEMED: dict[Any, Any] = {

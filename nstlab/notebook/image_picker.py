@@ -13,11 +13,16 @@ import traitlets
 from nstlab import ImageSource, load_image, to_pil
 from nstlab.base.files.decoding import ImageError
 from nstlab.base.files.sample_images import samples
+from nstlab.notebook.figures import RED
 from nstlab.notebook.pictures import image_html
 
 SIDE = 160  # longer side of the preview in pixels
 DECODED_SIDE = 1024  # of a picture read for the preview: a larger one is decoded at a reduced size
 MAX_UPLOAD = 64_000_000  # bytes; the photographs of a camera have up to about 30 million
+UPLOAD = (  # stands for the button of FileUpload, which says how many files it holds, here always (0)
+    "<button class='jupyter-button widget-button' style='width:264px' "
+    "onclick=\"this.closest('.nstlab-picker').querySelector('.nstlab-upload').click()\">{}</button>"
+)
 
 
 class ImagePicker(widgets.VBox):  # type: ignore[misc]
@@ -57,17 +62,21 @@ class ImagePicker(widgets.VBox):  # type: ignore[misc]
         self.sample = widgets.Dropdown(options=options, value=None, description=f"{of}sample", **widths)
         self.path = widgets.Text(description=f"or {of}path", continuous_update=False, **widths)
         self.path.placeholder = "of a picture on this machine, then Enter"
-        self.upload = widgets.FileUpload(accept="image/*", description=f"or upload {of}image")
-        self.upload.layout = {"width": "264px", "margin": "2px 2px 2px 113px"}
+        self.upload = widgets.FileUpload(
+            accept="image/*", description=f"or upload {of}image", layout={"display": "none"}
+        )
+        self.upload.add_class("nstlab-upload")
+        button = widgets.HTML(UPLOAD.format(self.upload.description), layout={"margin": "2px 2px 2px 113px"})
         self.problem, self.preview = widgets.HTML(), widgets.HTML()
         title = widgets.HTML(f"<b>{f'{kind} image' if kind else 'image'}</b>")
         choices = (self.sample, self.path) if paths else (self.sample,)
-        controls = widgets.VBox([title, *choices, self.upload])
+        controls = widgets.VBox([title, *choices, button, self.upload])
         columns = widgets.HBox([controls, self.preview], layout={"flex_flow": "row wrap", "grid_gap": "16px"})
         super().__init__([columns, self.problem])
         self.add_class("nstlab-picker")
         self.choose(offered[0].name if value is None else value)
         for control in choices:
+            control.tooltip = ""  # or ipywidgets 8 says "null" where the mouse rests
             control.observe(lambda change: self.try_to_choose(change.new) if change.new else None, "value")
         self.upload.observe(lambda change: self.choose_upload(), "value")
 
@@ -108,7 +117,7 @@ class ImagePicker(widgets.VBox):  # type: ignore[misc]
 
     def show_problem(self, problem: str) -> None:
         """Show an error under the controls."""
-        self.problem.value = f"<div role='alert' style='color:#c62828;line-height:1.4'>{html.escape(problem)}</div>"
+        self.problem.value = f"<div role='alert' style='color:{RED};line-height:1.4'>{html.escape(problem)}</div>"
 
     def choose_upload(self) -> None:
         """Choose the uploaded file and clear the upload, so that the same file can be uploaded again."""

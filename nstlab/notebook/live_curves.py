@@ -14,6 +14,8 @@ from nstlab.notebook.figures import COLORS, OTHER_COLORS
 
 WIDTH, PANEL_HEIGHT = 520, 170  # in CSS pixels; one panel above the other
 LEFT, RIGHT, TOP, BOTTOM = 46, 112, 22, 24  # margins of a panel: for tick labels, legend, heading, epochs
+SIZE = f'viewBox="0 0 {WIDTH} {2 * PANEL_HEIGHT}" width="{WIDTH}" style="max-width:100%;height:auto"'
+NO_CURVES = f'<svg aria-hidden="true" {SIZE}></svg>'  # keeps their place before there are any
 MAX_POINTS = 150  # of one curve, which is 362 pixels wide
 
 
@@ -38,8 +40,7 @@ def losses_svg(history: Sequence[Record], epochs: int) -> str:
     upper = panel("raw losses", raw, xs, sizes, epochs)
     lower = panel("weighted losses, their sum", weighted, xs, sizes, epochs)
     return (
-        f'<svg role="img" aria-label="{label}" viewBox="0 0 {WIDTH} {2 * PANEL_HEIGHT}" width="{WIDTH}" '
-        f'style="max-width:100%;height:auto" font-family="sans-serif" font-size="11" fill="currentColor">'
+        f'<svg role="img" aria-label="{label}" {SIZE} font-family="sans-serif" font-size="11" fill="currentColor">'
         f'{upper}<g transform="translate(0 {PANEL_HEIGHT})">{lower}</g></svg>'
     )
 

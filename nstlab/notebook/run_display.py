@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import io
 from collections.abc import Sequence
@@ -10,7 +11,8 @@ import ipywidgets as widgets
 from PIL import Image
 
 from nstlab import Record, Run, to_pil
-from nstlab.notebook.live_curves import losses_svg
+from nstlab.notebook.figures import RED
+from nstlab.notebook.live_curves import NO_CURVES, losses_svg
 from nstlab.notebook.pictures import image_html
 from nstlab.notebook.player import ENDED, Player
 from nstlab.notebook.result_display import SIDE, save_link, shown_size
@@ -34,22 +36,23 @@ PLACEHOLDER = (
     f"<div style='width:{SIDE}px;height:{SIDE * 3 // 4}px;box-sizing:border-box;border:1px dashed;opacity:0.5;"
     f"display:flex;align-items:center;justify-content:center'>The pastiche will grow here.</div>"
 )
+SAVE_LINK = 36  # CSS pixels: its height with its margins
 
 
 class RunView(widgets.VBox):  # type: ignore[misc]
     """Shows the current state of a player's run each time that `show` is called.
 
-    alt: the alternative text of the picture. During a run the picture is an Image widget, whose data is replaced; after
-    its end it is an HTML image with alternative text. A screen reader is told every change of the state, but not every
-    epoch.
+    alt: the alternative text of the picture, to which the number of epochs is added. The height is the same before,
+    during and after the run. A screen reader is told every change of the state, but not every epoch.
     """
 
     def __init__(self, alt: str):
         self.alt = alt
-        self.status, self.problem, self.announced, self.save = (widgets.HTML() for _ in range(4))
-        self.live_picture, self.final_picture = widgets.Image(format="jpeg"), widgets.HTML()
+        self.status, self.problem, self.picture, self.save = (widgets.HTML() for _ in range(4))
+        self.announced = widgets.HTML(layout={"height": "0", "margin": "0"})
         self.curves = widgets.HTML(layout={"flex": "1 1 400px", "max_width": "540px"})
-        pictures = widgets.HBox([widgets.VBox([self.live_picture, self.final_picture, self.save]), self.curves])
+        column = widgets.VBox([self.picture, self.save], layout={"min_height": f"{SIDE + SAVE_LINK}px"})
+        pictures = widgets.HBox([column, self.curves])
         pictures.layout = {"flex_flow": "row wrap", "align_items": "flex-start", "grid_gap": "8px"}
         super().__init__([self.status, self.announced, self.problem, pictures])
 
@@ -60,25 +63,17 @@ class RunView(widgets.VBox):  # type: ignore[misc]
         self.status.value = f"<span class='nstlab-status'>{html.escape(' · '.join(parts))}</span>"
         self.announced.value = f"<div role='status' style='{UNSEEN}'>{html.escape(parts[0])}</div>"
         problem = f"{type(player.error).__name__}: {player.error}" if player.error else ""
-        self.problem.value = problem and f"<b role='alert' style='color:#c62828'>{html.escape(problem)}</b>"
+        self.problem.value = problem and f"<b role='alert' style='color:{RED}'>{html.escape(problem)}</b>"
         self.problem.layout.display = "" if problem else "none"
-        image, saves = player.image, ""
-        if run is None or image is None:
-            self.final_picture.value, self.curves.value = PLACEHOLDER, ""
-        else:
-            self.curves.value = losses_svg(run.history, run.steps)
-            picture = to_pil(image.clamp(0, 1))
-            saves = save_link(picture, "pastiche.png") if ended or player.state == "paused" else ""
-            width, height = (f"{round(SIDE * side / max(picture.size))}px" for side in picture.size)
-            if ended and run.best:
-                alt = f"{self.alt}, after {run.best.index} epochs"
-                self.final_picture.value = image_html(picture, alt, shown_size(picture))
-            else:
-                self.live_picture.layout.width, self.live_picture.layout.height = width, height
-                self.live_picture.value = jpeg(picture)
-        self.save.value = saves
-        self.live_picture.layout.display = "none" if image is None or ended else ""
-        self.final_picture.layout.display = "" if image is None or ended else "none"
+        image = player.image
+        if run is None or run.best is None or image is None:
+            self.picture.value, self.curves.value, self.save.value = PLACEHOLDER, NO_CURVES, ""
+            return
+        self.curves.value = losses_svg(run.history, run.steps)
+        picture = to_pil(image.clamp(0, 1))
+        alt = f"{self.alt}, after {(run.best if ended else run.history[-1]).index} epochs"
+        self.picture.value = image_html(picture, alt, shown_size(picture)) if ended else frame(picture, alt)
+        self.save.value = save_link(picture, "pastiche.png") if ended or player.state == "paused" else ""
 
 
 def status_parts(player: Player) -> list[str]:
@@ -122,8 +117,13 @@ def seconds_left(run: Run, history: Sequence[Record]) -> float:
     return per_epoch * pixels_left / max(last.size)
 
 
-def jpeg(picture: Image.Image) -> bytes:
-    """JPEG data that is quick to encode; without chroma subsampling, which would blur colors at small sizes."""
+def frame(picture: Image.Image, alt: str) -> str:
+    """A picture of a moving one as HTML: quick to encode, and decoded before the page shows it, so nothing flickers.
+
+    Without chroma subsampling, which would blur colors at small sizes.
+    """
     buffer = io.BytesIO()
     picture.save(buffer, "jpeg", quality=85, subsampling=0)
-    return buffer.getvalue()
+    data = base64.b64encode(buffer.getvalue()).decode()
+    named = f'<img alt="{html.escape(alt)}" decoding="sync"'
+    return f'{named} style="{shown_size(picture)}" src="data:image/jpeg;base64,{data}">'

@@ -20,6 +20,7 @@ from nstlab.notebook.weight_control import WeightControl
 
 FRAME_INTERVAL = 0.25  # seconds between two frames, at least: drawing takes time from the run
 BUTTONS = {"Start": "play", "Pause": "pause", "Step": "step-forward", "Stop": "stop", "Reset": "refresh"}  # icons
+DIMMING = "<style>.nstlab-idle { opacity: 0.5; }</style>"  # of buttons without an effect
 
 
 class LiveRun(widgets.VBox):  # type: ignore[misc]
@@ -67,8 +68,9 @@ class LiveRun(widgets.VBox):  # type: ignore[misc]
         self.buttons["Start"].button_style = "primary"
         self.view = RunView(alt)
         self.weight_controls: dict[str, WeightControl] = {}  # by term
-        self.sliders = widgets.VBox()
-        super().__init__([widgets.HBox(list(self.buttons.values())), self.view, self.sliders])
+        self.sliders = widgets.VBox(layout={"min_height": "64px"})  # of two, which most runs have
+        dimming = widgets.HTML(DIMMING, layout={"display": "none"})
+        super().__init__([widgets.HBox(list(self.buttons.values())), self.view, self.sliders, dimming])
         self.add_class("nstlab-live")
         self.refresh()
         stop_earlier_runs_of_the_cell(self, current_message())
@@ -174,17 +176,22 @@ class LiveRun(widgets.VBox):  # type: ignore[misc]
             self.shown = current
 
     def show_buttons(self, player: Player) -> None:
-        """Enable the buttons that have an effect now; a foreground run receives no click before it pauses or ends."""
-        running, receives_clicks = player.state == "running", player.state == "running" and player.threaded
-        enabled = {
+        """Dim the buttons that have no effect now; they stay enabled, for a disabled button loses the keyboard's focus.
+
+        While a foreground run is running, all are disabled: it would receive a click only after it has paused or ended.
+        """
+        running = player.state == "running"
+        effective = {
             "Start": not running,
-            "Pause": receives_clicks,
+            "Pause": running,
             "Step": not running,
-            "Stop": receives_clicks or player.state == "paused",
-            "Reset": receives_clicks or player.state in ("paused", *ENDED),
+            "Stop": running or player.state == "paused",
+            "Reset": player.state != "ready",
         }
         for name, button in self.buttons.items():
-            button.disabled = not enabled[name]
+            button.disabled = running and not player.threaded
+            (button.remove_class if effective[name] else button.add_class)("nstlab-idle")
+            button.tooltip = name if effective[name] else f"{name} has no effect now"
 
     def show_weights(self, weights: Mapping[str, float]) -> None:
         """Replace the controls of the weights, one for every term."""

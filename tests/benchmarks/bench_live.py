@@ -22,7 +22,7 @@ from nstlab.notebook.run_panel import LiveRun
 
 live = LiveRun(lambda: stylize_run("chenonceau_river", "starry_night", size={size}, steps={steps}))
 refresh, profile, spent, frames = live.refresh, cProfile.Profile(), [0.0, 0.0], []
-live.view.live_picture.observe(lambda change: frames.append(time.perf_counter()), "value")
+live.view.picture.observe(lambda change: frames.append(time.perf_counter()), "value")
 
 def measured_refresh():
     if PROFILED:

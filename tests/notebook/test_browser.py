@@ -63,6 +63,9 @@ thirds = torch.eye(3).view(3, 1, 1, 3).repeat_interleave(90, 3).expand(3, 1, 180
 regions = Regions(thirds, thirds, ("left", "middle", "right"))
 editor = RegionEditor("waterfront_day", torch.rand(1, 3, 180, 270), regions)
 editor
+----
+from nstlab.notebook import compare, show
+show(compare({name: torch.rand(1, 3, 60, 96) for name in "abc"}, height=2.0), alt="Three pictures")
 """
 LONGER = """
 import time as _time
@@ -291,6 +294,59 @@ def test_a_run_is_started_paused_weighted_stepped_and_stopped_by_clicks(page, la
     assert not page.complaints, page.complaints
 
 
+@pytest.mark.parametrize("width", [1280, 800])
+@pytest.mark.parametrize("notebook", [GENERATED])
+def test_a_panel_keeps_its_height_and_the_focus_and_tells_what_it_shows(page, lab, notebook, width):
+    open_and_run(page, lab, notebook)
+    ask(page, "1", LONGER)
+    page.set_viewport_size({"width": width, "height": 900})
+    page.evaluate("jupyterapp.shell.collapseLeft()")
+    live, heights = page.locator(".nstlab-live").first, {}
+    live.scroll_into_view_if_needed()
+    said = live.get_by_role("status")
+
+    def press_space_on(name: str) -> None:
+        heights[name] = live.bounding_box()["height"]
+        button = live.get_by_role("button", name=name)
+        button.focus()
+        page.keyboard.press("Space")
+        sync_api.expect(said).to_have_text(re.compile(STATES[name]))
+        sync_api.expect(button).to_be_focused()
+        sync_api.expect(button).to_be_enabled()
+
+    STATES = {"Start": "Running", "Pause": "Paused", "Step": "Paused", "Stop": "Stopped", "Reset": "Ready"}
+    press_space_on("Start")
+    wait_for_epoch(page, live, above=2)
+    sync_api.expect(live.get_by_role("img", name=re.compile(r"^The pastiche, after \d+ epochs$"))).to_be_visible()
+    for slider in live.get_by_role("slider").all():
+        assert slider.get_attribute("aria-label").startswith("weight of ")
+    for name in ("Pause", "Step", "Start", "Stop", "Reset"):
+        press_space_on(name)
+        save_screenshot(page, f"panel-{width}-{name}")
+    heights["the end"] = live.bounding_box()["height"]
+    assert max(heights.values()) - min(heights.values()) <= 4, heights
+    assert not page.complaints, page.complaints
+
+
+@pytest.mark.parametrize("width", [1280, 800])
+@pytest.mark.parametrize("notebook", [GENERATED])
+def test_nothing_is_cut_off_and_pictures_wrap(page, lab, notebook, width):
+    page.set_viewport_size({"width": width, "height": 900})
+    open_and_run(page, lab, notebook)
+    page.evaluate("jupyterapp.shell.collapseLeft()")
+    row = page.get_by_role("group", name="Three pictures").get_by_role("img")
+    tops = {round(picture.bounding_box()["y"]) for picture in row.all()}
+    assert len(tops) == (1 if width == 1280 else 2)
+    cut = page.evaluate(
+        """[...document.querySelectorAll('.jp-OutputArea-output')].filter(o => o.scrollWidth > o.clientWidth + 1)
+           .map(o => o.innerText.slice(0, 80))"""
+    )
+    assert not cut
+    assert page.locator('[title="null"]:visible').count() == 0
+    for picture in page.locator(".jp-OutputArea img:visible").all():
+        assert picture.get_attribute("alt")
+
+
 @pytest.mark.parametrize("notebook", [name for name in with_a_live_run() if name == GENERATED])
 def test_a_picture_is_chosen_and_a_bad_path_gives_one_line(page, lab, notebook, tmp_path):
     open_and_run(page, lab, notebook)
@@ -307,7 +363,7 @@ def test_a_picture_is_chosen_and_a_bad_path_gives_one_line(page, lab, notebook, 
     mine = tmp_path / "mine.jpg"
     shutil.copy(Path(__file__).parents[2] / "nstlab/data/images/content/astronaut.jpg", mine)
     with page.expect_file_chooser() as chooser:
-        picker.get_by_role("button", name="upload").click()
+        picker.get_by_role("button", name="or upload content image", exact=True).click()
     chooser.value.set_files(mine)
     sync_api.expect(picker.get_by_alt_text("mine.jpg")).to_be_visible()
     assert ask(page, "isinstance(picker.image, bytes)")

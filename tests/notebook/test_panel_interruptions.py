@@ -16,7 +16,7 @@ import pytest
 import torch
 from nbclient import NotebookClient
 from PIL import Image
-from test_widgets import TINY, Bowl, click, finished_run, until
+from test_widgets import TINY, Bowl, click, effective, finished_run, until
 
 import nstlab.notebook
 from nstlab.images import to_pil
@@ -34,10 +34,6 @@ def interrupts_raise():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
-
-
-def enabled(live):
-    return {name for name, button in live.buttons.items() if not button.disabled}
 
 
 class Gate:
@@ -110,7 +106,7 @@ def test_after_an_interrupt_at_any_line_the_buttons_are_live_and_start_continues
     for interrupt_at in interrupts:
         live = LiveRun(Bowl(steps=2), mode="foreground")
         traced_start(live, interrupt_at)
-        assert live.player.state in ("ready", "paused", "finished") and "Start" in enabled(live), interrupt_at
+        assert live.player.state in ("ready", "paused", "finished") and "Start" in effective(live), interrupt_at
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
         if live.player.state != "finished":
             live.start()
@@ -127,7 +123,7 @@ def make_run():
 live = LiveRun(make_run, mode="foreground")
 live.start()
 live.make_run = live.player.make_run = lambda: stylize_run("horses", "great_wave", size=64, steps=3)
-buttons = sorted(name for name, button in live.buttons.items() if not button.disabled)
+buttons = sorted(name for name, button in live.buttons.items() if button.tooltip == name)
 print(live.player.state, *buttons, len(live.history) <= 600)
 live.step()
 live.wait()
@@ -164,13 +160,13 @@ def test_interrupts_are_held_outside_and_raised_inside():
 @pytest.mark.parametrize(("name", "state"), [("Pause", "paused"), ("Stop", "stopped")])
 def test_a_click_during_the_preparation_is_answered_at_once_and_no_epoch_follows(gated, name, state):
     live, gate = gated
-    assert enabled(live) == {"Pause", "Stop", "Reset"} and "Preparing" in live.view.status.value
+    assert effective(live) == {"Pause", "Stop", "Reset"} and "Preparing" in live.view.status.value
     click(live, name)
     assert f"{name[:4]}" in live.view.status.value and "when everything is prepared" in live.view.status.value
     gate.open.set()
     live.wait(60)
     assert live.player.state == state and live.history == [] and live.image is None
-    assert "Start" in enabled(live) and "href" not in live.view.save.value
+    assert "Start" in effective(live) and "href" not in live.view.save.value
     click(live, "Start")
     live.wait(60)
     assert "Finished" in live.view.status.value and torch.equal(live.image, finished_run().image)
@@ -180,7 +176,7 @@ def test_reset_during_the_preparation_discards_it_and_start_prepares_again(gated
     live, gate = gated
     discarded = live.player
     click(live, "Reset")
-    assert live.player.state == "ready" and enabled(live) == {"Start", "Step"}
+    assert live.player.state == "ready" and effective(live) == {"Start", "Step"}
     gate.open.set()
     click(live, "Start")
     live.wait(60)
@@ -196,7 +192,7 @@ def test_a_run_paused_before_its_first_epoch_says_what_to_press():
     live = LiveRun(interrupted, mode="foreground")
     live.start()
     assert repr(live) == "<live run: Paused: press Start to prepare it again>"
-    assert "Paused" in live.view.announced.value and enabled(live) == {"Start", "Step", "Stop", "Reset"}
+    assert "Paused" in live.view.announced.value and effective(live) == {"Start", "Step", "Stop", "Reset"}
 
 
 # Errors
@@ -212,7 +208,7 @@ def test_an_error_in_make_run_of_any_kind_ends_the_run_with_live_buttons(mode, e
     live.start()
     with pytest.raises(type(error)):
         live.wait(60)
-    assert live.player.state == "failed" and enabled(live) == {"Start", "Step", "Reset"}
+    assert live.player.state == "failed" and effective(live) == {"Start", "Step", "Reset"}
     assert type(error).__name__ in live.view.problem.value and "<b>" not in live.view.problem.value[5:]
     live.make_run = Bowl()
     live.start()

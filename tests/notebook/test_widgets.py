@@ -91,6 +91,11 @@ def click(live, name):
     live.buttons[name].click()
 
 
+def effective(live):
+    """The buttons that have an effect now."""
+    return {name for name, button in live.buttons.items() if button.tooltip == name}
+
+
 @pytest.fixture
 def lives():
     """Makes live runs, and stops them after the test."""
@@ -114,7 +119,7 @@ def test_nothing_happens_before_start_and_start_makes_the_run(lives):
     bowl = Bowl()
     live = lives(bowl)
     assert bowl.evaluations == 0 and live.history == [] and live.image is None
-    assert "Ready" in live.view.status.value and "grow here" in live.view.final_picture.value
+    assert "Ready" in live.view.status.value and "grow here" in live.view.picture.value
     click(live, "Start")
     live.wait(60)
     assert repr(live) == "<live run: Finished, epoch 12 of 12>"
@@ -144,10 +149,10 @@ def test_step_takes_one_epoch_and_shows_it(lives, mode):
         click(live, "Step")
         live.wait(60)
         assert live.history[-1].index == epoch and f"epoch {epoch} of 12" in live.view.status.value
-    frame = live.view.live_picture.value
+    frame = live.view.picture.value
     live.step()
     live.wait(60)
-    assert live.view.live_picture.value != frame
+    assert live.view.picture.value != frame
 
 
 def test_stop_ends_the_run_and_shows_the_picture_with_words(lives):
@@ -158,11 +163,11 @@ def test_stop_ends_the_run_and_shows_the_picture_with_words(lives):
     click(live, "Stop")
     live.wait(60)
     taken = len(live.history)
-    assert "Stopped" in live.view.status.value and live.view.live_picture.layout.display == "none"
-    assert f'alt="a &quot;pastiche&quot;, after {taken - 1} epochs"' in live.view.final_picture.value
+    assert "Stopped" in live.view.status.value
+    assert f'alt="a &quot;pastiche&quot;, after {taken - 1} epochs"' in live.view.picture.value
     click(live, "Step")  # a stopped run cannot continue: this is a new one
     live.wait(60)
-    assert len(live.history) == 2 and live.view.final_picture.layout.display == "none"
+    assert len(live.history) == 2 and "after 1 epochs" in live.view.picture.value
 
 
 def test_an_ended_run_shows_its_best_image_not_its_last():
@@ -172,14 +177,14 @@ def test_an_ended_run_shows_its_best_image_not_its_last():
     live.start()
     live.wait(60)
     assert live.history[-1].total == 2.0 and live.image.mean().item() == pytest.approx(0.4)
-    assert 'alt="The pastiche, after 1 epochs"' in live.view.final_picture.value
+    assert 'alt="The pastiche, after 1 epochs"' in live.view.picture.value
 
 
 def test_a_paused_run_can_be_stopped(lives):
     live = lives(Bowl(), "foreground")
     live.step()
     live.stop()
-    assert "Stopped" in live.view.status.value and 'alt="The pastiche, after 1 epochs"' in live.view.final_picture.value
+    assert "Stopped" in live.view.status.value and 'alt="The pastiche, after 1 epochs"' in live.view.picture.value
 
 
 def test_reset_discards_a_running_run_and_start_makes_a_new_one(lives):
@@ -209,24 +214,33 @@ def test_start_cancels_a_requested_pause(lives):
     assert "Finished" in live.view.status.value and len(live.history) == 13
 
 
-def test_buttons_without_an_effect_are_disabled_and_do_no_harm(lives):
+def test_buttons_without_an_effect_say_so_and_do_no_harm(lives):
     live = lives(Bowl(steps=1000, seconds=0.01))
-
-    def enabled():
-        return {name for name, button in live.buttons.items() if not button.disabled}
-
     for name in ("Pause", "Stop", "Reset"):
         click(live, name)
-    assert enabled() == {"Start", "Step"} and live.player.state == "ready"
+    assert effective(live) == {"Start", "Step"} and live.player.state == "ready"
     live.start()
     until(lambda: live.history)
-    assert enabled() == {"Pause", "Stop", "Reset"}
-    live.step()
+    assert effective(live) == {"Pause", "Stop", "Reset"}
+    click(live, "Start")
+    click(live, "Step")
+    assert live.player.state == "running"
     live.pause()
     live.wait(60)
-    assert enabled() == {"Start", "Step", "Stop", "Reset"}
+    assert effective(live) == {"Start", "Step", "Stop", "Reset"}
+    click(live, "Pause")
+    assert live.player.state == "paused"
     live.stop()
-    assert enabled() == {"Start", "Step", "Reset"}
+    assert effective(live) == {"Start", "Step", "Reset"}
+    click(live, "Stop")
+    assert live.player.state == "stopped" and not any(button.disabled for button in live.buttons.values())
+
+
+def test_the_buttons_of_a_foreground_run_receive_no_click_before_its_end(lives):
+    disabled = []
+    live = lives(Bowl(lambda _: disabled.append([button.disabled for button in live.buttons.values()])), "foreground")
+    live.start()
+    assert disabled == 13 * [5 * [True]] and not any(button.disabled for button in live.buttons.values())
 
 
 def test_another_mode_is_refused():
@@ -318,7 +332,7 @@ def test_the_page_is_updated_at_most_four_times_a_second(lives):
     live.start()
     until(lambda: live.history)
     updates = [], [], []
-    for seen, what in zip(updates, (live.view.status, live.view.curves, live.view.live_picture), strict=True):
+    for seen, what in zip(updates, (live.view.status, live.view.curves, live.view.picture), strict=True):
         what.observe(lambda change, seen=seen: seen.append(time.monotonic()), "value")
     time.sleep(2.1)
     paused = time.monotonic()
@@ -511,7 +525,7 @@ def test_an_error_appears_on_the_page_and_is_raised_by_wait_until_reset(lives, m
             live.wait(60)
     assert isinstance(live.error, RuntimeError)
     assert "RuntimeError: out of &lt;memory&gt;" in live.view.problem.value and "Failed" in live.view.status.value
-    assert 'alt="The pastiche, after 3 epochs"' in live.view.final_picture.value and live.image is not None
+    assert 'alt="The pastiche, after 3 epochs"' in live.view.picture.value and live.image is not None
     live.reset()
     live.wait(60)
     bowl.before = lambda evaluation: None
