@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Mapping
-from threading import RLock
+from threading import RLock, Thread
 from typing import Any, Literal
 
 import ipywidgets as widgets
@@ -102,12 +102,18 @@ class LiveRun(widgets.VBox):  # type: ignore[misc]
     def reset(self) -> None:
         """Return to the state before the first start; a running run is stopped and discarded."""
         self.player.stop()
-        self.player = self.new_player()
+        self.player = self.new_player(self.player.thread)
         self.refresh()
 
-    def new_player(self) -> Player:
-        """A player for the next run."""
-        player = Player(self.make_run, self.refresh, self.then)
+    def new_player(self, discarded: Thread | None = None) -> Player:
+        """A player for the next run, which is made when the discarded one is over: both may have one checkpoint."""
+
+        def make_run() -> Run:
+            if discarded is not None:
+                discarded.join()
+            return self.make_run()
+
+        player = Player(make_run, self.refresh, self.then)
         player.weigh(**self.weights)
         return player
 

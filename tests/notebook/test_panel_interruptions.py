@@ -251,6 +251,39 @@ def test_an_ended_run_lets_go_of_its_checkpoint_and_the_next_one_resumes_it(tmp_
     assert live.error is None and [r.index for r in live.history] == [0, 1, 2]
 
 
+def test_reset_in_an_epoch_of_a_checkpointed_run_and_start_at_once_begin_it_anew(tmp_path):
+    in_epoch, over, was_over = threading.Event(), threading.Event(), []
+
+    class LongEpochs:
+        """The points of a run, of which all but the start are not there before `over` is set."""
+
+        def __init__(self, points):
+            self.points, self.state = points, points.state
+
+        def __next__(self):
+            if live.history:
+                in_epoch.set()
+                over.wait(60)
+            return next(self.points)
+
+    def make_run():
+        was_over.append(over.is_set())
+        run = stylize_run("horses", "great_wave", size=64, steps=2, checkpoint=tmp_path / "run")
+        if len(was_over) == 1:
+            run.points = LongEpochs(run.points)
+        return run
+
+    live = LiveRun(make_run, mode="thread")
+    live.start()
+    assert in_epoch.wait(60)
+    click(live, "Reset")
+    click(live, "Start")
+    assert "Preparing" in live.view.status.value
+    threading.Timer(0.3, over.set).start()
+    live.wait(60)
+    assert was_over == [False, True] and repr(live) == "<live run: Finished, epoch 2 of 2>"
+
+
 # The end of Python
 
 

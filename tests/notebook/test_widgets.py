@@ -407,12 +407,13 @@ def test_in_the_foreground_an_interrupt_pauses_and_start_continues(lives):
         if evaluation == 5:
             raise KeyboardInterrupt
 
-    live, seen = lives(Bowl(interrupt), "foreground"), []
+    bowl, seen = Bowl(interrupt), []
+    live = lives(bowl, "foreground")
     live.view.status.observe(lambda change: seen.append(change.new), "value")
     live.start()
     assert "Paused" in live.view.status.value and live.history[-1].index == 4
     assert any("interrupt the kernel to pause" in status for status in seen)
-    live.player.make_run.before = lambda evaluation: None
+    bowl.before = lambda evaluation: None
     live.start()
     live.wait()
     assert "Finished" in live.view.status.value and torch.equal(live.image, finished_run().image)
