@@ -18,6 +18,7 @@ from nstlab import to_pil
 MAX_BYTES = 150_000  # of one figure in a notebook
 SHOWN_SIDE = 384  # pixels: `show` enlarges images with a longer side of half of this or less
 PIXELS_PER_INCH = 100  # of a figure on a page
+MARKUP = 400  # bytes of HTML around one of several pictures
 GAP = 8  # CSS pixels between two pictures
 SMALLEST = 0.7  # of its full width: a picture that would become narrower begins a new row
 
@@ -42,10 +43,11 @@ class Pictures:
         boxes = "".join(self.box(*named, longest) for named in self.images.items())
         rows = "display:flex;flex-flow:row wrap;align-items:flex-end;line-height:1.3"
         width = f"max-width:{longest * self.height + self.columns * GAP:.0f}px;gap:{GAP}px"
-        colors = (f'<span style="color:{self.key[name]}">■</span> {html.escape(name)}' for name in self.key)
+        square = "display:inline-block;width:0.8em;height:0.8em;background"
+        key = (f'<span style="{square}:{self.key[name]}"></span> {html.escape(name)}' for name in self.key)
         return (
             f'<div role="group" aria-label="{html.escape(alt)}"><div style="{rows};{width}">{boxes}</div>'
-            f"{' &ensp; '.join(colors)}</div>"
+            f"{' &ensp; '.join(key)}</div>"
         )
 
     def box(self, caption: str, picture: Image.Image, longest: float) -> str:
@@ -58,11 +60,9 @@ class Pictures:
         share = f"calc({100 * width / (self.height * longest):.2f}% - {GAP}px)"
         size = f"width:clamp({SMALLEST * width:.0f}px,{share},{width:.0f}px);max-width:100%"
         words = f'<div aria-hidden="true" style="white-space:pre-line;text-align:center">{html.escape(caption)}</div>'
-        image = fitted(picture, round(width))
-        return (
-            f'<div style="{size}">{words}'
-            f"{image_html(image, caption, 'display:block;width:100%', MAX_BYTES // len(self.images))}</div>"
-        )
+        limit = MAX_BYTES // len(self.images) - MARKUP
+        image = image_html(fitted(picture, round(width)), caption, "display:block;width:100%", limit)
+        return f'<div style="{size}">{words}{image}</div>'
 
 
 def compare(images: Mapping[str, Tensor], height: float = 2.6, columns: int | None = None) -> Pictures:

@@ -33,7 +33,7 @@ BUILDING_STATUS = {
 }
 UNSEEN = "position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap"
 PLACEHOLDER = (
-    f"<div style='width:{SIDE}px;height:{SIDE * 3 // 4}px;box-sizing:border-box;border:1px dashed;opacity:0.5;"
+    f"<div style='width:{SIDE}px;height:{SIDE * 3 // 4}px;box-sizing:border-box;border:1px dashed;opacity:0.7;"
     f"display:flex;align-items:center;justify-content:center'>The pastiche will grow here.</div>"
 )
 SAVE_LINK = 36  # CSS pixels: its height with its margins

@@ -187,7 +187,10 @@ def test_a_picture_is_uploaded_painted_and_saved(port, tmp_path, record_property
             page.goto(f"http://127.0.0.1:{port}/")
             page.get_by_role("button", name="Start").wait_for()
             record_property("seconds until the app is there", round(time.monotonic() - began, 1))
-            assert page.get_by_role("slider").count() == 2
+            assert page.get_by_role("slider", name="weight of ").count() == 2
+            for width in (800, 1280):
+                page.set_viewport_size({"width": width, "height": 900})
+                assert page.evaluate("document.documentElement.scrollWidth") <= width
             for kind in ("content", "style"):
                 assert page.get_by_label(f"{kind} sample").count() == 1
             with page.expect_file_chooser() as chooser:

@@ -20,7 +20,7 @@ def test_each_region_has_its_color_in_both_images_and_in_the_key():
         "content",
         "style",
     ]
-    assert f'<span style="color:{PALETTE[1]}">■</span> &lt;land&gt; (50%)' in both.html("two halves")
+    assert f'background:{PALETTE[1]}"></span> &lt;land&gt; (50%)' in both.html("two halves")
     shown = tinted(black, regions.content)
     first, second = (STRENGTH * torch.tensor(rgb(color)) for color in PALETTE[:2])
     assert torch.allclose(shown[0, :, 0, 0], first) and torch.allclose(shown[0, :, 0, 40], second)
