@@ -7,7 +7,7 @@ SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4  # of pytest-xdist; each pr
 ONE_THREAD := OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1  # for each; numba, of pymatting, would set PyTorch's, too
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fuzz soak lab app bench gpu book notebooks clean
+.PHONY: help setup demo test fuzz soak lab app bench gpu book dist notebooks clean
 
 help:  ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -32,7 +32,7 @@ test: $(READY)  ## lint, types, unit tests, notebooks, browser
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(ONE_THREAD) $(BIN)/python -m pytest $(SIDE_BY_SIDE) --ignore tests/book  # which `make book` runs
+	$(ONE_THREAD) $(BIN)/python -m pytest $(SIDE_BY_SIDE) --ignore tests/book --ignore tests/dist
 	$(ONE_THREAD) NSTLAB_PROFILE=ci $(BIN)/python -m pytest notebooks $(SIDE_BY_SIDE) --dist loadfile \
 		--nbval-lax --nbval-cell-timeout=120 --nbval-sanitize-with tests/nbval_sanitize.cfg
 
@@ -58,6 +58,13 @@ book: $(READY)  ## build the web book into out/book, and look at every page of i
 	$(BIN)/python -m pytest tests/book
 	@echo "Open out/book/index.html"
 
+dist: $(READY)  ## build the wheel and the source distribution into dist/, and try the wheel in an empty folder
+	$(BIN)/python -m pip install --quiet --editable '.[dist]'
+	rm -rf dist
+	$(BIN)/python -m build  # the wheel is built from the source distribution
+	$(BIN)/python -m twine check --strict dist/*
+	$(BIN)/python -m pytest tests/dist
+
 bench: $(READY)  ## measure speed and memory, as ratios (about an hour); ABLATE="winograd ...": parts of the engine alone
 ifdef ABLATE
 	$(BIN)/python tests/benchmarks/bench_engine.py $(ABLATE)
@@ -74,4 +81,4 @@ soak: $(READY)  ## 300 runs with random settings, none of which may fail (some m
 	$(BIN)/python tests/benchmarks/soak.py
 
 clean:  ## remove what the commands above made
-	rm -rf $(VENV) out .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) out dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
