@@ -3,9 +3,9 @@
     image files  ->  VGG responses  ->  losses  ->  objective  ->  stream of steps  ->  pastiche
 
 `textbook` tells the whole story on one page. The pages `images`, `vgg`, `losses`, `laplacian`, `terms`, `objective`,
-`optimizers`, `runs`, `coarse_to_fine`, `transfer` and `photorealism` tell it in this order, each with what stands
-before it. `preparation` makes an objective of pictures: their colors, regions, targets. `engine` makes it fast. `base`
-is what the pages stand on. `control` is built from the two approaches: photographs, regions, textures, films.
+`optimizers`, `records`, `runs`, `coarse_to_fine`, `transfer` and `photorealism` tell it in this order, each with what
+stands before it. `preparation` makes an objective of pictures: their colors, regions, targets. `engine` makes it fast.
+`base` is what the pages stand on. `control` is built from the two approaches: photographs, regions, textures, films.
 `notebook`, `command_line` and `course` look on.
 """
 
@@ -53,7 +53,8 @@ NAMES = {
     "nstlab.optimizers": ("Descent",),
     "nstlab.photorealism": ("descent_run", "photorealize", "photorealize_run"),
     "nstlab.preparation.regions": ("RegionStyleTerm", "Regions", "load_regions", "on_grid"),
-    "nstlab.runs": ("DivergenceError", "Record", "Result", "Run", "Step"),
+    "nstlab.records": ("DivergenceError", "Record", "Result", "Step"),
+    "nstlab.runs": ("Run",),
     "nstlab.preparation.targets": ("targets",),
     "nstlab.terms": ("ContentTerm", "PhotorealismTerm", "StyleTerm", "Term", "TotalVariationTerm"),
     "nstlab.transfer": ("stylize", "stylize_run"),

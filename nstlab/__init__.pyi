@@ -30,7 +30,8 @@ from nstlab.preparation.regions import Regions, RegionStyleTerm, load_regions, o
 from nstlab.preparation.style_transfer import CONTENT_WEIGHT, style_transfer_objective
 from nstlab.preparation.targets import targets
 from nstlab.preparation.weights import relative_weights
-from nstlab.runs import DivergenceError, Record, Result, Run, Step
+from nstlab.records import DivergenceError, Record, Result, Step
+from nstlab.runs import Run
 from nstlab.terms import ContentTerm, PhotorealismTerm, StyleTerm, Term, TotalVariationTerm
 from nstlab.transfer import stylize, stylize_run
 from nstlab.vgg import CONTENT_LAYER, STYLE_LAYERS, VGG, mean_responses

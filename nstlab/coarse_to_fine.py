@@ -14,7 +14,8 @@ from nstlab.images import resize
 from nstlab.objective import Objective, Point
 from nstlab.optimizers import OPTIMIZERS, Optimizer, Pair
 from nstlab.preparation.starts import Start, loaded_start, starting_image
-from nstlab.runs import Record, Run, Step
+from nstlab.records import Record, Step
+from nstlab.runs import Run
 
 Build = Callable[[Objective, Tensor], Optimizer]  # makes an optimizer for an objective and a start
 SIZES = 4  # that a run goes through, each half of the next

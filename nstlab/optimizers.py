@@ -50,9 +50,7 @@ class Optimizer(Iterator[Point]):
         """The point from which steps go on. Raises OverflowError for a gradient whose square is infinite."""
         point = self.objective.at(image)
         if math.isfinite(point.total) and bool(point.gradient.square().sum().isinf()):
-            raise OverflowError(
-                f"weights={point.weights} make the gradient too large. Lower the weights: ratios count."
-            )
+            raise OverflowError(f"weights={point.weights} make the gradient too large. Lower them: ratios count.")
         return point
 
     def step(self, point: Point) -> Point:
@@ -137,10 +135,7 @@ class LBFGS(Optimizer):
         return -q * free
 
     def search(self, point: Point) -> Point | None:
-        """The first point along the projected direction that meets the weak Wolfe conditions, or the best one found.
-
-        None if no trial lies lower.
-        """
+        """The first point along the projected direction that meets the weak Wolfe conditions, or the best, or None."""
         d = self.direction(point)
         low, high, t = 0.0, float("inf"), 1.0
         best = None
@@ -187,7 +182,12 @@ class Adam(Optimizer):
 
 
 class Descent(Optimizer):
-    """Gradient descent with a fixed step, x' = x - step g, without bounds: it can explode, and shows it."""
+    """Gradient descent with a fixed step, x' = x - step g, without bounds: it can explode, and shows it.
+
+    >>> objective = Objective({"square": lambda x, F: x.square().sum()}, {"square": 1.0}, size=(1, 1))
+    >>> [round(point.total, 2) for point, _ in zip(Descent(objective, torch.ones(1, 3, 1, 1), rate=0.25), range(3))]
+    [3.0, 0.75, 0.19]
+    """
 
     def __init__(self, objective: Objective, start: Tensor, rate: float):
         super().__init__(objective, start)

@@ -20,7 +20,8 @@ from nstlab.optimizers import Descent, Optimizer
 from nstlab.preparation.inputs import network_on
 from nstlab.preparation.style_transfer import CONTENT_WEIGHT, style_transfer_objective
 from nstlab.preparation.weights import check_weights
-from nstlab.runs import Result, Run, Step
+from nstlab.records import Result, Step
+from nstlab.runs import Run
 from nstlab.terms import PhotorealismTerm, Term
 from nstlab.vgg import VGG
 
@@ -47,7 +48,13 @@ def photorealize_run(
     vgg: VGG | None = None,
     device: str | None = None,
 ) -> Run:
-    """`photorealize` as a stream of steps, to watch, pause and continue; it takes the same arguments."""
+    """`photorealize` as a stream of steps, to watch, pause and continue; it takes the same arguments.
+
+    >>> content = load_image("waterfront_day", size=64)
+    >>> run = photorealize_run(content.flip(3), content, steps=3)
+    >>> [step.index for step in run]
+    [0, 1, 2, 3]
+    """
     check_choices(method=(method, STEPS))
     check_weights(weight=weight, content_weight=content_weight, style_weight=style_weight)
     if step is not None and method != "descent":
@@ -73,10 +80,7 @@ def photorealize_run(
     if method == "descent":
         return descent_run(M, x, weight, n, rate)
     objective = Objective(
-        {
-            "photorealism": PhotorealismTerm(M),
-            "distance": Term(lambda y, F: (y - x).square().sum()),
-        },
+        {"photorealism": PhotorealismTerm(M), "distance": Term(lambda y, F: (y - x).square().sum())},
         {"photorealism": weight, "distance": 1.0},
         size=(x.shape[2], x.shape[3]),
         images={"content": I},
@@ -137,6 +141,11 @@ def descent_run(M: MattingLaplacian, x: Tensor, weight: float, steps: int, step:
     """Gradient descent on lambda L_m alone, x' = x - step 2 lambda M x: the report's experiment.
 
     It is stable if and only if step < 1 / (lambda x largest eigenvalue of M); the default is SAFETY times this limit.
+
+    >>> I = load_image("horses", size=64)
+    >>> first, *_, last = descent_run(MattingLaplacian(I), I.flip(3), weight=1.0, steps=10, step=None)
+    >>> last.total < first.total
+    True
     """
     objective = Objective({"photorealism": PhotorealismTerm(M)}, {"photorealism": weight}, (x.shape[2], x.shape[3]))
     stable = 1 / max(weight * M.largest_eigenvalue(), 1e-30)

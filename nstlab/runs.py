@@ -5,10 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from importlib import import_module
-from typing import Any, cast
+from typing import Any
 
 from torch import Tensor
 
@@ -18,71 +15,10 @@ from nstlab.base.numerics.end_of_python import finished_before_exit
 from nstlab.base.numerics.modes import without_modes
 from nstlab.base.progress import watching
 from nstlab.objective import Objective, Point, checked_weights
+from nstlab.records import DivergenceError, Record, Result, Step
 
 GROWTH = 100.0  # times its first values that the total may reach before a run counts as diverged,
 FAR = 1.0  # if a value is by more than this from mid-gray, where colors are within 0.5
-
-
-@dataclass(frozen=True)
-class Record:
-    """One epoch in numbers. The start is epoch 0.
-
-    losses: unweighted, by name; weights: by name; total: their weighted sum; seconds: since the run began, without
-    pauses; size: (H, W) of the image.
-    """
-
-    index: int
-    losses: dict[str, float]
-    weights: dict[str, float]
-    total: float
-    seconds: float
-    size: tuple[int, int]
-
-
-@dataclass(frozen=True)
-class Step(Record):
-    """One epoch with its image, (1, 3, H, W)."""
-
-    image: Tensor
-
-    def record(self) -> Record:
-        """The numbers without the image: what a history keeps."""
-        return Record(self.index, self.losses, self.weights, self.total, self.seconds, self.size)
-
-
-@dataclass(frozen=True, repr=False)
-class Result:
-    """What a run leaves behind.
-
-    image: the one with the lowest total at the last size and with the last weights, (1, 3, H, W) in [0, 1] on the CPU;
-    history: one record per epoch, the start first; interrupted: whether Ctrl-C stopped it before its end; epoch: the
-    index of the image's record.
-    """
-
-    image: Tensor
-    history: list[Record]
-    interrupted: bool = False
-    epoch: int = 0
-
-    def __repr__(self) -> str:
-        last, (H, W) = self.history[-1], self.image.shape[2:]
-        return f"<pastiche of {W} x {H} pixels, epoch {self.epoch} of {last.index}, {last.seconds:.1f} s>"
-
-    def _repr_html_(self) -> str | None:  # what a notebook shows
-        with suppress(ImportError):  # a notebook without the package's extra for notebooks
-            return cast(str, import_module("nstlab.notebook.result_display").result_html(self))
-        return None
-
-
-class DivergenceError(ArithmeticError):
-    """A run whose total grew without bound, or became NaN or Inf.
-
-    image: the last good image, or None if even the start was bad; history: the records so far.
-    """
-
-    def __init__(self, message: str, image: Tensor | None, history: Sequence[Record]):
-        super().__init__(message)
-        self.image, self.history = image, list(history)
 
 
 class Run(Iterator[Step]):
@@ -93,6 +29,14 @@ class Run(Iterator[Step]):
     points: the images and losses in order, the start first. steps: how many steps may follow the start. objectives:
     what is minimized, stage by stage. blame: the cause to name if the run diverges. Raises ValueError for a number of
     steps that does not exist.
+
+    >>> from nstlab import stylize_run
+    >>> run = stylize_run("horses", "great_wave", size=64, steps=2)
+    >>> for step in run:
+    ...     if step.index == 1:
+    ...         break
+    >>> len(run.history), len(run.finish().history) == run.steps + 1  # paused, and continued to the end
+    (2, True)
     """
 
     def __init__(self, points: Iterator[Point], steps: int, objectives: Sequence[Objective], blame: str = ""):

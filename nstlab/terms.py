@@ -38,7 +38,11 @@ class Term:
 class ContentTerm:
     """Equation 1 with its weight alpha: the distance from the content image's responses P, (1, N, h, w), at one layer.
 
-    alpha L_content(F, P)
+        alpha L_content(F, P)
+
+    >>> term = ContentTerm("conv4_2", torch.zeros(1, 2, 3, 3), alpha=0.5)
+    >>> term(torch.ones(1, 3, 24, 24), {"conv4_2": torch.ones(1, 2, 3, 3)})
+    tensor(4.5000)
     """
 
     layer: str
@@ -57,7 +61,11 @@ class ContentTerm:
 class StyleTerm:
     """Equation 3: the distance from the style image's Gram matrices per place A, {layer: (1, N_l, N_l)}.
 
-    sum_l w_l E_l(G_l, A_l)
+        sum_l w_l E_l(G_l, A_l)
+
+    >>> term = StyleTerm({"conv1_1": torch.zeros(1, 2, 2)}, {"conv1_1": 0.5})
+    >>> term(torch.ones(1, 3, 3, 3), {"conv1_1": torch.ones(1, 2, 3, 3)})
+    tensor(0.1250)
     """
 
     A: Mapping[str, Tensor] = field(repr=False)
@@ -79,7 +87,11 @@ class StyleTerm:
 class PhotorealismTerm:
     """Equation 5, with M the Matting Laplacian of the content image; `pixels` divides it, 1 or H W for a mean.
 
-    L_m(image) / pixels
+        L_m(image) / pixels
+
+    >>> image = torch.rand(1, 3, 6, 8)
+    >>> bool(PhotorealismTerm(MattingLaplacian(image), pixels=48)(1 - image / 2, {}) < 1e-4)  # a recoloring
+    True
     """
 
     M: MattingLaplacian
@@ -95,6 +107,9 @@ class TotalVariationTerm:
     Representations by Inverting Them", CVPR 2015, equation 3 with beta = 2, per pixel.
 
         1/(H W) sum_ij (x_(i+1)j - x_ij)^2 + (x_i(j+1) - x_ij)^2
+
+    >>> TotalVariationTerm()(torch.tensor([[[[0.0, 1.0]]]]), {})
+    tensor(0.5000)
     """
 
     def __call__(self, image: Tensor, F: dict[str, Tensor]) -> Tensor:

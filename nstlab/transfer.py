@@ -19,7 +19,8 @@ from nstlab.preparation.inputs import network_on, scaled
 from nstlab.preparation.regions import Regions, check_regions
 from nstlab.preparation.starts import Start, loaded_start
 from nstlab.preparation.style_transfer import CONTENT_WEIGHT, style_transfer_objective
-from nstlab.runs import Result, Run, Step
+from nstlab.records import Result, Step
+from nstlab.runs import Run
 from nstlab.vgg import CONTENT_LAYER, STYLE_LAYERS, VGG
 
 SMALL_CONTENT_LAYER = "conv3_1"  # where small sizes compare content: nearer to the pixels, so a step changes more
@@ -53,7 +54,12 @@ def stylize_run(
     checkpoint: str | os.PathLike[str] | None = None,
     resume: bool = False,
 ) -> Run:
-    """`stylize` as a stream of steps, to watch, pause and continue; it takes the same arguments."""
+    """`stylize` as a stream of steps, to watch, pause and continue; it takes the same arguments.
+
+    >>> run = stylize_run("chenonceau_river", "starry_night", size=64, steps=1)
+    >>> [step.index for step in run], run.image.shape
+    ([0, 1], torch.Size([1, 3, 48, 64]))
+    """
     size, steps, seed = whole("size", size, MIN_SIDE), whole("steps", steps), whole("seed", seed, *SEEDS)
     start, (tile, precision) = loaded_start(start), checked_evaluation(tile, precision)
     asked = {name: value for name, value in locals().items() if name not in ("checkpoint", "resume")}

@@ -1,5 +1,7 @@
 """What several tests need: the default network, and an image that is interrupted when it is used."""
 
+import os
+
 import pytest
 import torch
 from hypothesis import settings
@@ -11,6 +13,12 @@ from nstlab.vgg import VGG
 settings.register_profile("normal", max_examples=250, deadline=None)
 settings.register_profile("fuzz", max_examples=2_500, deadline=None)
 settings.load_profile("normal")
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if os.name != "posix" and item.get_closest_marker("posix"):
+            item.add_marker(pytest.mark.skip(reason="needs POSIX"))
 
 
 @pytest.fixture(scope="session")

@@ -14,8 +14,8 @@ import nstlab
 
 ROOT = Path(nstlab.__file__).parent
 STORY = [
-    "images", "vgg", "textbook", "losses", "laplacian", "terms", "objective", "preparation", "optimizers", "runs",
-    "coarse_to_fine", "transfer", "photorealism",
+    "images", "vgg", "textbook", "losses", "laplacian", "terms", "objective", "preparation", "optimizers", "records",
+    "runs", "coarse_to_fine", "transfer", "photorealism",
 ]  # fmt: skip
 PAGES = [page for page in STORY if page != "preparation"]  # a room among the pages: of many pages, with one job
 BELOW = {"base"}  # what the story stands on
@@ -79,6 +79,19 @@ def test_every_public_name_is_there_and_the_top_level_shows_no_other(module):
     with pytest.raises(AttributeError, match="no_such_name"):
         door.no_such_name  # noqa: B018
     assert dir(nstlab) == sorted(nstlab.__all__)
+
+
+def public(module: str) -> dict[str, object]:
+    """The functions and classes of a door by name: constants and types of arguments have no docstring of their own."""
+    door = importlib.import_module(module)
+    named = {name: getattr(door, name) for name in door.__all__}
+    return {name: value for name, value in named.items() if inspect.isfunction(value) or inspect.isclass(value)}
+
+
+@pytest.mark.parametrize("module", ["nstlab", "nstlab.notebook", "nstlab.course"])
+def test_every_public_name_has_an_example_that_runs(module):
+    """Doctests run with the tests; this one sees that there is one."""
+    assert not [name for name, value in public(module).items() if ">>> " not in (value.__doc__ or "")]
 
 
 def test_the_types_of_the_top_level_are_those_of_its_names():

@@ -78,10 +78,14 @@ class Interruptions:
 
 
 def say(text: str, file: TextIO | None = None) -> None:
-    """Print to standard output or to `file`; it does not matter if nobody listens any more: the files are written."""
+    """Print to standard output or to `file`; it does not matter if nobody listens any more: the files are written.
+
+    Characters that it cannot show, as of a name in another script, are escaped.
+    """
     file = file or sys.stdout
+    encoding = file.encoding or "utf-8"
     try:
-        print(text, file=file, flush=True)
+        print(text.encode(encoding, "backslashreplace").decode(encoding), file=file, flush=True)
     except OSError:  # a closed terminal or pipe: what Python still holds goes nowhere, too
         os.dup2(os.open(os.devnull, os.O_WRONLY), file.fileno())
 

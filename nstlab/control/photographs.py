@@ -48,6 +48,10 @@ class Photograph(Result):
 
     stages: by name, in order, (1, 3, H, W) in [0, 1] on the CPU; the last is the image. seconds: from the start until
     each stage was there. regions: those that were used.
+
+    >>> result = photograph("waterfront_day", "waterfront_night", size=96, steps=(1, 1))
+    >>> torch.equal(result.stages["photograph"], result.image), result.seconds.keys() == result.stages.keys()
+    (True, True)
     """
 
     stages: dict[str, Tensor] = field(default_factory=dict)
@@ -148,6 +152,11 @@ def color_match(content: Tensor, style: Tensor, regions: Regions) -> Tensor:
         x = sum_r m_r T_r(content),    T_r: `match_colors` of region r
 
     content: (1, 3, H, W); style: (1, 3, H', W'). Gives (1, 3, H, W) in [0, 1].
+
+    >>> content, style = torch.rand(1, 3, 32, 48), torch.rand(1, 3, 40, 40) / 2
+    >>> whole = Regions(torch.ones(1, 1, 32, 48), torch.ones(1, 1, 40, 40))
+    >>> bool((color_match(content, style, whole).mean((2, 3)) - style.mean((2, 3))).abs().max() < 0.02)
+    True
     """
     assert regions.style is not None
     masks, style_masks = masks_of(regions.content, content), masks_of(regions.style, style)
@@ -161,6 +170,11 @@ def contrast_match(image: Tensor, target: Tensor, regions: Regions) -> Tensor:
         x' = sum_r m_r (s_r(target) / s_r(x) (x - mean_r(x)) + mean_r(target))
 
     image, target: (1, 3, H, W). Gives (1, 3, H, W) in [0, 1].
+
+    >>> target = 0.25 + torch.rand(1, 3, 32, 48) / 2
+    >>> faded = 0.5 + (target - 0.5) / 10
+    >>> torch.allclose(contrast_match(faded, target, Regions(torch.ones(1, 1, 32, 48))), target, atol=1e-4)
+    True
     """
     parts = []
     for m in masks_of(regions.content, image).split(1):

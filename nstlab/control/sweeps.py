@@ -62,7 +62,12 @@ class Entry:
 
 @dataclass(frozen=True, eq=False)
 class Sweep:
-    """What `sweep` gives: `entries`, in the order of the grid, and `values`, those of every setting by name."""
+    """What `sweep` gives: `entries`, in the order of the grid, and `values`, those of every setting by name.
+
+    >>> found = sweep({"content": "horses", "style": ["great_wave"], "size": 64, "steps": [0, 1]}, progress=False)
+    >>> found.varied, [len(entry.history) for entry in found.entries], [row["steps"] for row in found.table()]
+    (['steps'], [1, 2], [0, 1])
+    """
 
     entries: list[Entry]
     values: dict[str, list[Any]]

@@ -55,7 +55,12 @@ def texture_run(
     tile: int | str | None = "auto",
     precision: str = "auto",
 ) -> Run:
-    """`texture` as a stream of steps, to watch, pause and continue; it takes the same arguments."""
+    """`texture` as a stream of steps, to watch, pause and continue; it takes the same arguments.
+
+    >>> run = texture_run("starry_night", size=64, steps=1)
+    >>> [step.index for step in run], run.image.shape
+    ([0, 1], torch.Size([1, 3, 51, 64]))
+    """
     place, steps = chosen_device(device), whole("steps", steps)
     with naming("style"):
         sample = load_image(style, SAMPLE_SIZE).to(place)

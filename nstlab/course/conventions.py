@@ -16,7 +16,11 @@ from nstlab.base.files.architecture import MAPS, block, places_of
 
 @dataclass(frozen=True)
 class Convention:
-    """The layers and the weights of one tutorial: c = content_weight, s = style_weight."""
+    """The layers and the weights of one tutorial: c = content_weight, s = style_weight.
+
+    >>> CONVENTIONS["neural_style"].content_weight, CONVENTIONS["neural_style"].style_weight
+    (5.0, 100.0)
+    """
 
     source: str
     content_layer: str

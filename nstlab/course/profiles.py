@@ -13,6 +13,9 @@ class Profile:
     """The size of a notebook's runs.
 
     size: longer side of the images in pixels; steps: optimizer steps at full size.
+
+    >>> PROFILES["cpu"]
+    Profile(name='cpu', size=256, steps=40)
     """
 
     name: str

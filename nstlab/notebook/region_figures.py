@@ -72,6 +72,10 @@ def show_photograph(content: Tensor, style: Tensor, result: Photograph, height: 
     """Content, style and every stage of a photograph, in rows of four, with the seconds after which each was there.
 
     content, style: (1, 3, H, W) in [0, 1]. height: of a row, in inches.
+
+    >>> stages, pixels = {"preview": torch.rand(1, 3, 32, 48)}, torch.rand(1, 3, 32, 48)
+    >>> made = Photograph(pixels, [], stages=stages, seconds={"preview": 2.0})
+    >>> fig = show_photograph(pixels, torch.rand(1, 3, 40, 40), made)
     """
     shown = {"content": content, "style": resize(style, max(content.shape[2:]))}
     shown |= {f"{stage}, {result.seconds[stage]:.0f} s": image for stage, image in result.stages.items()}

@@ -137,6 +137,11 @@ class RegionStyleTerm:
 
     A: {layer: (R, N_l, N_l)}; w: {layer: (R,)}; masks: of the pastiche's regions on the grid of every layer,
     {layer: (R, 1, h, w)}.
+
+    >>> halves = torch.tensor([[[[1.0, 0.0]]], [[[0.0, 1.0]]]])
+    >>> term = RegionStyleTerm({"conv1_1": torch.zeros(2, 1, 1)}, {"conv1_1": torch.ones(2)}, {"conv1_1": halves})
+    >>> term(torch.ones(1, 3, 1, 2), {"conv1_1": torch.tensor([[[[2.0, 0.0]]]])})
+    tensor(4.)
     """
 
     A: Mapping[str, Tensor] = field(repr=False)

@@ -22,7 +22,7 @@ from nstlab.images import load_image, resize, to_pil
 from nstlab.laplacian import MattingLaplacian
 from nstlab.preparation.regions import load_regions
 from nstlab.preparation.style_transfer import style_transfer_objective
-from nstlab.runs import Record
+from nstlab.records import Record
 from nstlab.transfer import stylize
 from nstlab.vgg import VGG
 

@@ -21,6 +21,7 @@ from nstlab.objective import Objective
 from nstlab.terms import StyleTerm
 from nstlab.vgg import STYLE_LAYERS, VGG
 
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the measurements read /proc")
 SCRIPT = Path(gpu.__file__)
 GPU = Setting(torch.device("cuda"), [64], quick=False)
 

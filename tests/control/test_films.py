@@ -11,7 +11,7 @@ from PIL import Image, ImageSequence
 
 from nstlab.control.films import Film, film
 from nstlab.images import ImageError, to_pil
-from nstlab.runs import Step
+from nstlab.records import Step
 from nstlab.transfer import stylize
 
 SUFFIXES = [".gif", ".webp"]
@@ -244,6 +244,7 @@ def test_without_ffmpeg_the_way_out_is_named_before_the_run(tmp_path, monkeypatc
         Film(tmp_path / "a.mp4")
 
 
+@pytest.mark.posix
 def test_ffmpeg_is_given_every_pixel(tmp_path, monkeypatch):
     fake_ffmpeg(tmp_path, monkeypatch)
     film([gray(0.0, 20, 30), gray(1.0)], tmp_path / "new folder" / "a.mp4", fps=24)
@@ -253,6 +254,7 @@ def test_ffmpeg_is_given_every_pixel(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("frames", [1, 200])  # 200: more than a pipe takes
+@pytest.mark.posix
 def test_the_message_of_ffmpeg_is_passed_on(tmp_path, monkeypatch, frames):
     fake_ffmpeg(tmp_path, monkeypatch, "#!/bin/sh\necho no such encoder >&2\nexit 1\n")
     with pytest.raises(OSError, match="ffmpeg failed: no such encoder"):

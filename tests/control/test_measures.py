@@ -15,7 +15,7 @@ from nstlab.laplacian import MattingLaplacian
 from nstlab.losses import equal_weights
 from nstlab.preparation.regions import Regions
 from nstlab.preparation.style_transfer import style_transfer_objective
-from nstlab.runs import Result
+from nstlab.records import Result
 
 
 @pytest.fixture(scope="module")

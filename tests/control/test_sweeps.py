@@ -13,7 +13,7 @@ from PIL import Image, ImageColor
 
 from nstlab.control.sheets import GRAY, TILE
 from nstlab.control.sweeps import NOT_RUN, Sweep, sweep
-from nstlab.runs import Record, Result
+from nstlab.records import Record, Result
 
 STYLIZE = {"content": "horses", "style": ["great_wave", "night_cafe"], "seed": [0, 1], "size": 64, "steps": 1}
 

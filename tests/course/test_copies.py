@@ -49,7 +49,7 @@ signal.pause()
 """  # stands for JupyterLab, which asks what to do
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals")
+@pytest.mark.posix
 def test_ctrl_c_ends_jupyterlab_in_its_own_way(tmp_path):
     (tmp_path / "jupyterlab").mkdir()
     (tmp_path / "jupyterlab" / "__main__.py").write_text(LAB)

@@ -243,7 +243,7 @@ print(json.dumps({"killed": killed, "whole": kills}))
 """
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="the runs are forked")
+@pytest.mark.posix
 def test_runs_killed_at_any_moment_end_in_the_bytes_of_an_uninterrupted_one(tmp_path):
     kills = int(os.environ.get("NSTLAB_KILLS", "20"))
     done = subprocess.run(

@@ -11,11 +11,12 @@ import time
 import pytest
 
 from nstlab import __main__ as cli
+from nstlab.command_line.interruptions import SIGNALS
 from nstlab.images import load_image
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals are those of POSIX")
+pytestmark = pytest.mark.posix
 LONG = ["stylize", "horses", "great_wave", "--size", "64", "--steps", "20000"]
-CODES = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+CODES = list(zip(SIGNALS, (130, 143, 129), strict=False))  # Windows has no SIGHUP
 
 
 def heed_signals() -> None:

@@ -2,8 +2,6 @@
 
 import os
 import re
-import resource
-import signal
 import stat
 import subprocess
 import sys
@@ -35,6 +33,7 @@ def contents(folder) -> dict:
 
 
 @pytest.mark.parametrize("option", ["-o", "--checkpoint", "--losses"])
+@pytest.mark.posix
 def test_what_no_file_can_replace_is_refused_and_stays(tmp_path, capsys, option):
     suffix = {"-o": "png", "--losses": "csv", "--checkpoint": "run"}[option]
     loop, pipe, folder, device, link, inside = (
@@ -61,6 +60,7 @@ def test_what_no_file_can_replace_is_refused_and_stays(tmp_path, capsys, option)
     assert loop.is_symlink() and stat.S_ISFIFO(pipe.stat().st_mode) and folder.is_dir() and device.is_symlink()
 
 
+@pytest.mark.posix
 def test_the_library_writes_to_files_only(tmp_path):
     loop, pipe = tmp_path / "loop.png", tmp_path / "pipe.png"
     loop.symlink_to(loop)
@@ -71,6 +71,7 @@ def test_the_library_writes_to_files_only(tmp_path):
     assert loop.is_symlink() and stat.S_ISFIFO(pipe.stat().st_mode) and len(list(tmp_path.iterdir())) == 2
 
 
+@pytest.mark.posix
 def test_an_input_is_never_an_output(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     picture = Image.new("RGB", (64, 48))
@@ -92,7 +93,10 @@ def test_an_input_is_never_an_output(tmp_path, capsys, monkeypatch):
     assert load_image("horses").shape == sample and load_image("mine.png").max() == 0
 
 
+@pytest.mark.posix
 def test_no_room_is_told_before_the_run(tmp_path):
+    import resource  # not on Windows
+
     script = f"import sys; from nstlab.__main__ import main; sys.exit(main('{STYLIZE} -o {tmp_path}/p.png'.split()))"
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True,
@@ -102,7 +106,10 @@ def test_no_room_is_told_before_the_run(tmp_path):
     assert f"nothing can be written into {tmp_path} (File too large)" in done.stderr and not list(tmp_path.iterdir())
 
 
+@pytest.mark.posix
 def test_a_disk_that_is_full_at_the_end_leaves_the_older_file_and_what_fits(tmp_path, capsys):
+    import resource  # not on Windows
+
     out, losses = tmp_path / "p.png", tmp_path / "l.csv"
     out.write_bytes(b"older")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -162,6 +169,7 @@ def test_what_a_killed_process_leaves_is_deleted_by_the_next_one_and_nothing_els
     assert [name for name in names if f"-{alive.pid}-" in name]
 
 
+@pytest.mark.posix
 def test_an_error_leaves_nothing_and_rights_are_kept(tmp_path):
     path = tmp_path / "note"
     path.write_text("older")
@@ -185,6 +193,7 @@ with locked(sys.argv[1], "--output"):
 """
 
 
+@pytest.mark.posix
 def test_a_second_run_on_one_output_is_refused_until_the_first_one_ends(tmp_path, capsys):
     out, link = tmp_path / "p.png", tmp_path / "link.png"
     link.symlink_to(out)
@@ -193,7 +202,7 @@ def test_a_second_run_on_one_output_is_refused_until_the_first_one_ends(tmp_path
     for path in (out, link):
         assert f"--output {path}: another run is writing to it" in refused(f"{STYLIZE} -o {path}", capsys)
     assert not out.exists()
-    first.send_signal(signal.SIGKILL)
+    first.kill()
     first.communicate()
     assert cli.main(f"{STYLIZE} -o {link}".split()) == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["link.png", "p.png"]

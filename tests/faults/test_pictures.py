@@ -236,7 +236,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     return int(done.stdout) / 1024 if sys.platform == "linux" else int(done.stdout) / MB
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="the peak of memory is not measured there")
+@pytest.mark.posix
 @pytest.mark.parametrize(
     ("file_format", "mode", "size", "limit"),
     [
@@ -251,7 +251,7 @@ def test_memory_for_80_megapixels_is_little_more_than_the_decoded_pixels(tmp_pat
     assert peak(path, size) < limit
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="the peak of memory is not measured there")
+@pytest.mark.posix
 def test_a_long_picture_is_refused_before_it_is_decoded(tmp_path):
     path = tmp_path / "long.png"
     path.write_bytes(as_bytes(Image.new("RGB", (2_500_000, 32)), "PNG"))
@@ -346,7 +346,7 @@ def test_a_file_too_large_is_refused_unread(tmp_path):
     assert "more than 640,000,000, which is the limit" in refused(path)
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+@pytest.mark.posix
 def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
     assert "it is a pipe" in refused(tmp_path / "pipe.png")

@@ -284,7 +284,7 @@ print(os.read(read, 4).decode(), torch.get_num_threads())
 """
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
+@pytest.mark.posix
 def test_a_forked_process_does_not_wait_for_the_threads_of_its_parent():
     environment = {**os.environ, "OMP_NUM_THREADS": "2"}
     done = subprocess.run(

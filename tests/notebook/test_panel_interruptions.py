@@ -132,6 +132,7 @@ print(live.player.state, len(live.history) > 1)
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.05, 0.3, 1.0])
+@pytest.mark.posix
 def test_a_real_interrupt_in_a_transfer_pauses_it_while_it_is_prepared_and_later(seconds):
     done = subprocess.run(
         [sys.executable, "-c", INTERRUPTED, str(seconds)], capture_output=True, text=True, timeout=120

@@ -24,7 +24,8 @@ from nstlab.notebook.run_panel import LiveRun, is_interactive, stop_earlier_runs
 from nstlab.notebook.weight_control import WeightControl
 from nstlab.objective import Objective, Point
 from nstlab.optimizers import Descent
-from nstlab.runs import DivergenceError, Record, Run
+from nstlab.records import DivergenceError, Record
+from nstlab.runs import Run
 from nstlab.terms import Term
 
 TINY = """

@@ -2,6 +2,7 @@
 
 import csv
 import inspect
+import os
 import re
 import subprocess
 import sys
@@ -231,3 +232,9 @@ def test_choices_are_those_of_the_library():
         for choice in choices:
             parser().parse_args([*option.split(), choice, "-o", "p.png"])
     assert PHOTOREALIZE_STEPS == STEPS
+
+
+def test_what_the_terminal_cannot_show_is_escaped():
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}  # as a code page of Windows that lacks a letter
+    done = subprocess.run([sys.executable, "-m", "nstlab", "samples"], capture_output=True, text=True, env=environment)
+    assert (done.returncode, done.stderr) == (0, "") and r"Ch\xe2teau de Chenonceau" in done.stdout

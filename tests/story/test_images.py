@@ -653,6 +653,7 @@ def test_an_unknown_suffix_lists_the_known_ones(tmp_path, name):
     assert ".png, .jpg, .jpeg, .webp, .bmp, .tif, .tiff" in message
 
 
+@pytest.mark.posix
 def test_a_path_that_cannot_be_written_says_so(tmp_path):
     (tmp_path / "file").touch()
     (tmp_path / "folder.png").mkdir()
@@ -666,6 +667,7 @@ def test_an_image_too_large_for_its_format_says_so(tmp_path):
     assert "cannot be written" in message and not list(tmp_path.iterdir())
 
 
+@pytest.mark.posix
 def test_what_a_link_points_to_is_replaced_and_keeps_its_permissions(tmp_path):
     picture, link = tmp_path / "picture.png", tmp_path / "link.png"
     save_image(torch.zeros(1, 3, 40, 40), picture)

@@ -16,7 +16,8 @@ from nstlab.optimizers import LBFGS, Adam, Descent
 from nstlab.preparation.style_transfer import style_transfer_objective
 from nstlab.preparation.targets import targets
 from nstlab.preparation.weights import relative_weights
-from nstlab.runs import DivergenceError, Run
+from nstlab.records import DivergenceError
+from nstlab.runs import Run
 from nstlab.terms import StyleTerm, Term
 from nstlab.transfer import stylize
 from nstlab.vgg import CONTENT_LAYER, STYLE_LAYERS, VGG

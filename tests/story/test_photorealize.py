@@ -13,7 +13,7 @@ from nstlab.base.files.sample_images import samples
 from nstlab.images import load_image, save_image
 from nstlab.laplacian import MattingLaplacian
 from nstlab.photorealism import photorealize, photorealize_run
-from nstlab.runs import DivergenceError
+from nstlab.records import DivergenceError
 from nstlab.transfer import stylize
 
 PHOTOS = [sample.name for sample in samples() if sample.kind != "style"]

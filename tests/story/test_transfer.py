@@ -11,7 +11,7 @@ from nstlab.course.profiles import profile
 from nstlab.images import is_gray, load_image, without_color
 from nstlab.preparation.inputs import network_on
 from nstlab.preparation.style_transfer import style_transfer_objective
-from nstlab.runs import DivergenceError
+from nstlab.records import DivergenceError
 from nstlab.terms import StyleTerm
 from nstlab.transfer import SMALL_CONTENT_FACTOR, stylize, stylize_run
 from nstlab.vgg import VGG

@@ -57,9 +57,9 @@ def replaceable(path: str | os.PathLike[str]) -> Path:
 
     Raises OSError if there is something else of that name, such as a folder, a pipe or a device, or a link to itself.
 
-    >>> replaceable("/dev/null")
+    >>> replaceable(".")
     Traceback (most recent call last):
-    OSError: [Errno 22] it is a pipe or a device, not a file: '/dev/null'
+    IsADirectoryError: [Errno 21] there is a folder of that name: '.'
     """
     try:
         whole = Path(os.path.realpath(Path(path).expanduser()))

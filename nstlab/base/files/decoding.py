@@ -38,7 +38,13 @@ Fit = Callable[[int, int], Sides | None]  # the wanted size of a picture (height
 
 
 class ImageError(ValueError):
-    """A picture cannot be read, used or written; the message names the picture, the reason and a remedy."""
+    """A picture cannot be read, used or written; the message names the picture, the reason and a remedy.
+
+    >>> from nstlab import load_image
+    >>> load_image(b"")
+    Traceback (most recent call last):
+    nstlab.base.files.decoding.ImageError: load_image(0 bytes): the file is empty. Copy or download it again.
+    """
 
 
 def refusal(call: str, problem: str, remedy: str) -> ImageError:
