@@ -58,6 +58,6 @@ def free_bytes(group: Path, version: Version) -> Iterator[float]:
 def text(path: Path) -> str:
     """The content of a file; empty if it cannot be read."""
     try:
-        return path.read_text()
+        return path.read_text("utf-8")
     except OSError:
         return ""

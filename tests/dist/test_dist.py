@@ -44,6 +44,12 @@ def test_the_wheel_has_the_version_of_pyproject(empty_folder):
     assert output(empty_folder, "nstlab", "--version") == f"nstlab {version}\n"
 
 
+def test_every_link_of_its_description_leads_somewhere_from_outside_the_repository(empty_folder):
+    (metadata,) = (empty_folder / "installed").glob("nstlab-*.dist-info/METADATA")
+    links = re.findall(r"(?:\]\(|src=\")([^)\s\"]+)", metadata.read_text("utf-8"))
+    assert len(links) > 40 and all(link.startswith("https://") for link in links)
+
+
 def test_the_wheel_paints(empty_folder):
     output(empty_folder, "nstlab", "stylize", "horses", "great_wave", "--size", "64", "--steps", "1", "-o", "p.png")
     assert (empty_folder / "p.png").read_bytes().startswith(b"\x89PNG")
