@@ -202,7 +202,8 @@ def _damaged(call: str, error: Exception, end: str) -> ImageError:
     """The ImageError for an exception from a decoder."""
     if isinstance(error, TooMuch):
         return refusal(call, str(error), SAVE_AGAIN)
-    if "MAX_TEXT" in str(error):  # Pillow's limits for what a PNG file holds beside its pixels
+    # Pillow's limits for what a PNG file holds beside its pixels; Pillow 10 does not name the limit
+    if "MAX_TEXT" in str(error) or str(error) == "Decompressed Data Too Large":
         return refusal(call, "its text or its color profile is too large", SAVE_AGAIN)
     if "truncated" in str(error).lower():
         problem = f"the file is cut off: it ends{end} in the middle of the picture"
