@@ -48,15 +48,20 @@ notebooks: $(READY)  ## run the course and write its outputs into the notebooks
 app: $(READY)  ## serve the app to this machine's browser: two pictures, one button, no code
 	$(BIN)/python tools/serve_app.py $(if $(NAME),--name $(NAME))
 
-book: $(READY)  ## build the web book into out/book, and look at every page of it in a real browser
+book: $(READY) out/try/choices.js  ## build the web book into out/book, and look at every page of it in a real browser
 	$(BIN)/python -m pip install --quiet --editable '.[book]'
 	rm -rf out/book-source && mkdir -p out/book-source/docs out/book-source/notebooks
 	cp -pr docs/book/. GALLERY.md SPEED.md CONTRIBUTING.md CHANGELOG.md CITATION.cff out/book-source
+	cp -pr out/try out/book-source/static
 	cp -pr notebooks/[0-9]*.ipynb notebooks/LICENSE.md notebooks/figures out/book-source/notebooks
 	cp -pr docs/teaching docs/using.md docs/layout.md out/book-source/docs
 	$(BIN)/python -m sphinx -q -W --keep-going -d out/book-doctrees out/book-source out/book
 	$(BIN)/python -m pytest tests/book
 	@echo "Open out/book/index.html"
+
+out/try/choices.js: tools/make_try_page.py | $(READY)  # some minutes, once
+	rm -rf out/try
+	$(BIN)/python tools/make_try_page.py out/try
 
 dist: $(READY)  ## build the wheel and the source distribution into dist/, and try the wheel in an empty folder
 	$(BIN)/python -m pip install --quiet --editable '.[dist]'

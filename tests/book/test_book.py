@@ -3,6 +3,7 @@
 import functools
 import html
 import inspect
+import json
 import re
 import shutil
 import threading
@@ -42,7 +43,7 @@ WEAKEST_CONTRAST = """() => {
         return [255, 255, 255, 255];
     };
     let weakest = [21, ""];
-    const texts = "article :is(p, li, td, th, dt, h1, h2, h3, a, code, pre, pre span, figcaption, summary)";
+    const texts = "article :is(p, li, td, th, dt, h1, h2, h3, a, code, pre, pre span, figcaption, summary, label)";
     for (const node of document.querySelectorAll(texts)) {
         if (!node.innerText?.trim() || !node.checkVisibility() || node.matches(".headerlink")) continue;
         const [a, b] = [rgba(getComputedStyle(node).color), behind(node)].map(luminance);
@@ -152,3 +153,89 @@ def test_notebooks_hide_what_is_for_the_tests_and_have_their_buttons_and_solutio
     assert "<details><summary>Solution" in text and "<figcaption" in text
     for place in ("colab.research.google.com/github/nstlab/nstlab/blob", "mybinder.org/v2/gh/nstlab/nstlab"):
         assert place in text
+
+
+def choices():
+    """What the page "Try it here" offers, and the pictures that it can show, by their sizes in bytes."""
+    folder = BOOK / "_static" / "try"
+    offer = json.loads((folder / "choices.js").read_text("utf-8").removeprefix("const CHOICES = ").rstrip(";\n"))
+    return offer, {path.name: path.stat().st_size for path in folder.glob("*.webp")}
+
+
+def test_try_it_here_offers_only_pictures_that_are_there_and_weighs_less_than_6_mb():
+    offer, sizes = choices()
+    contents, styles, weights, layers = (offer[part] for part in ("contents", "styles", "weights", "layers"))
+    runs = [f"{content}-{style}-{weight}" for content in contents for style in styles for weight in weights]
+    names = {*contents, *styles, *(f"{run}-{step}" for run in runs for step in offer["steps"])}
+    names |= {f"{name}-{layer}" for name in (*contents, *styles) for layer in layers}
+    names |= {f"{style}-{layer}-gram" for style in styles for layer in layers}
+    assert {f"{name}.webp" for name in names} == set(sizes)
+    assert sum(sizes.values()) + (BOOK / "try.html").stat().st_size < 6_000_000
+    for losses in map(offer["losses"].get, runs):
+        assert losses[0] == [0, 1] and len(losses) == len(offer["steps"])  # the units: the picture itself
+        assert losses[-1][0] > 0 and losses[-1][1] < 1
+    for content in contents:
+        for style in styles:  # the larger the weight, the more is left of the content, and the less is painted
+            ends = [offer["losses"][f"{content}-{style}-{weight}"][-1] for weight in weights]
+            assert ends == sorted(ends, reverse=True) and ends[0][1] < ends[-1][1]
+
+
+def pictures(page):
+    """The pictures of "Try it here", loaded: source and alternative text of each."""
+    page.wait_for_function("[...document.querySelectorAll('article img')].every(image => image.complete)")
+    seen = page.eval_on_selector_all(
+        "article img", "all => all.map(image => [image.src, image.alt, image.naturalWidth])"
+    )
+    assert all(width > 0 for *_, width in seen)
+    return {(src.rsplit("/", 1)[1], alt) for src, alt, _ in seen}
+
+
+def press(page, control, key):
+    """Tab to a control and press a key; gives its texts for the eye and the ear."""
+    for _ in range(200):
+        if page.evaluate("document.activeElement.id") == control:
+            break
+        page.keyboard.press("Tab")
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    page.keyboard.press(key)
+    return page.evaluate("document.activeElement.getAttribute('aria-valuetext')")
+
+
+def test_try_it_here_with_the_keyboard_alone(page):
+    offer, sizes = choices()
+    requests = []
+    page.on("request", lambda request: request.url.endswith(".webp") and requests.append(request.url))
+    page.goto("try.html")
+    seen = pictures(page)
+    assert len(seen) == 3 + 3 * len(offer["layers"]) and len(requests) < 25 < len(sizes)
+    for control, changed in (("try-content", 7), ("try-style", 12)):  # of these, one is the pastiche
+        press(page, control, "ArrowDown")
+        before, seen = seen, pictures(page)
+        assert len(seen - before) == changed
+    for control, key, text in (
+        ("try-weight", "ArrowRight", f"{offer['weights'][2]}"),
+        ("try-weight", "End", f"{offer['weights'][-1]}"),
+        ("try-step", "ArrowLeft", f"{offer['steps'][-2]}"),
+        ("try-step", "Home", "0"),
+    ):
+        assert press(page, control, key) == text
+        before, seen = seen, pictures(page)
+        ((source, alt),) = seen - before
+        assert source.rsplit(".", 1)[0].split("-")[2 if "weight" in control else 3] == text
+        assert f"{control.removeprefix('try-')} {text}" in alt
+    page.get_by_role("status").filter(has_text="Content loss 0.000, style loss 1.000").wait_for(state="attached")
+
+
+def test_try_it_here_from_a_file_and_without_javascript(browser):
+    address = (BOOK / "try.html").as_uri()
+    page = browser.new_page()
+    page.goto(address)
+    before = pictures(page)
+    press(page, "try-step", "ArrowLeft")
+    assert len(pictures(page) - before) == 1
+    page.close()
+    page = browser.new_page(java_script_enabled=False)
+    page.goto(address)
+    page.get_by_text("Without JavaScript this page shows one choice").wait_for()
+    assert len(pictures(page)) == 3 and page.locator("article :is(select, input, table):visible").count() == 0
+    page.close()
