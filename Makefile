@@ -7,7 +7,7 @@ SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4  # of pytest-xdist; each pr
 ONE_THREAD := OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1  # for each; numba, of pymatting, would set PyTorch's, too
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fuzz soak lab app bench gpu book dist notebooks clean
+.PHONY: help setup demo test browser fuzz soak lab app bench gpu book dist notebooks clean
 
 help:  ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -35,6 +35,9 @@ test: $(READY)  ## lint, types, unit tests, notebooks, browser
 	$(ONE_THREAD) $(BIN)/python -m pytest $(SIDE_BY_SIDE) --ignore tests/book --ignore tests/dist
 	$(ONE_THREAD) NSTLAB_PROFILE=ci $(BIN)/python -m pytest notebooks $(SIDE_BY_SIDE) --dist loadfile \
 		--nbval-lax --nbval-cell-timeout=120 --nbval-sanitize-with tests/nbval_sanitize.cfg
+
+browser: $(READY)  ## click through every page of the course in a real browser (`make test`: two of them, and the app)
+	$(ONE_THREAD) $(BIN)/python -m pytest tests/notebook $(SIDE_BY_SIDE) -m browser
 
 fuzz: $(READY)  ## try ten times as many damaged pictures and files of weights as `make test` does
 	$(BIN)/python -m pytest tests/faults --hypothesis-profile=fuzz

@@ -47,7 +47,7 @@ def agree(got: Point, expected: Point, losses: float, gradient: float) -> None:
 @pytest.mark.parametrize("tile", [None, 64])
 @pytest.mark.parametrize("precision", WITHIN)
 def test_every_precision_tile_and_network_equals_the_textbook(precision, tile, network):
-    content, style = load_image("horses", size=128), load_image("great_wave", size=100)
+    content, style = load_image("horses", size=96), load_image("great_wave", size=80)
     objective = style_transfer_objective(
         network, content, style, photorealism_weight=10.0, tile=tile, precision=precision
     )
@@ -73,7 +73,7 @@ def test_circular_padding_equals_the_textbook_and_takes_no_tiles(precision, pool
 @pytest.mark.parametrize("tile", [None, 64])
 @pytest.mark.parametrize("precision", WITHIN)
 def test_regions_equal_the_textbook(precision, tile, vgg, monkeypatch):
-    content, style = load_image("horses", size=128), load_image("great_wave", size=100)
+    content, style = load_image("horses", size=96), load_image("great_wave", size=80)
     soft = torch.rand(3, 1, *content.shape[2:], generator=torch.Generator().manual_seed(0))
     regions = Regions(soft / soft.sum(0), torch.rand(3, 1, 30, 45, generator=torch.Generator().manual_seed(1)))
     objective = style_transfer_objective(vgg, content, style, regions=regions, tile=tile, precision=precision)
