@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from nstlab.base.files.architecture import stride
+from nstlab.base.interrupts import interrupt_afterwards
 from nstlab.base.numerics.arguments import LARGEST, check_callback, check_choices, check_type, number, short, whole
 from nstlab.base.numerics.modes import entrance, without_modes
 from nstlab.images import without_color
@@ -177,7 +178,8 @@ def engine() -> ModuleType | None:
     if wanted:
         return None
     try:
-        import nstlab.engine
+        with interrupt_afterwards():
+            import nstlab.engine
     except ModuleNotFoundError as error:
         if error.name != "nstlab.engine":  # something that the engine needs is missing
             raise

@@ -175,3 +175,28 @@ time.sleep(0.3)
 """
     done = [subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=60) for _ in range(3)]
     assert [(d.returncode, d.stderr) for d in done] == [(0, b"")] * 3
+
+
+IN_AN_IMPORT = """
+import signal, sys
+from nstlab import stylize
+
+class Finder:
+    @staticmethod
+    def find_spec(name, *_):
+        if name == "sympy.solvers":  # of what PyTorch imports at its first backward pass
+            sys.meta_path.remove(Finder)
+            signal.raise_signal(signal.SIGINT)
+
+sys.meta_path.insert(0, Finder)
+try:
+    stylize("horses", "great_wave", size=64, steps=3)
+except KeyboardInterrupt:
+    print("interrupted")
+print(stylize("horses", "great_wave", size=64, steps=3).epoch)
+"""
+
+
+def test_an_interrupt_in_the_middle_of_an_import_does_not_leave_a_package_half_imported():
+    done = subprocess.run([sys.executable, "-c", IN_AN_IMPORT], capture_output=True, text=True, timeout=120)
+    assert (done.stdout, done.stderr) == ("interrupted\n3\n", "")
