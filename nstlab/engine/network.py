@@ -21,7 +21,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
-import torch.fx.experimental.symbolic_shapes  # here, where no interrupt leaves it half done, not in the first backward
 from torch import Tensor
 
 from nstlab.base.files.architecture import starts_a_block
