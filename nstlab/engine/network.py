@@ -21,6 +21,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
+import torch.fx.experimental.symbolic_shapes  # noqa: F401, or the first backward imports it, where Ctrl-C breaks it
 from torch import Tensor
 
 from nstlab.base.files.architecture import starts_a_block
