@@ -411,7 +411,7 @@ def test_a_huge_weight_leaves_its_term_alone(vgg, weight, optimizer):
 @pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
 @pytest.mark.parametrize("weight", ["content_weight", "style_weight"])
 def test_a_weight_too_huge_for_float32_is_told_not_ignored(vgg, weight, optimizer):
-    with pytest.raises((OverflowError, DivergenceError), match=r"[Ll]ower the weights"):
+    with pytest.raises((OverflowError, DivergenceError), match=r"[Ll]ower (them|the weights)"):
         call("stylize", vgg, steps=3, optimizer=optimizer, exact=True, **{weight: 1e12})
 
 
