@@ -20,7 +20,7 @@ SMALLEST_TILE = 256  # pixels; of smaller tiles most is halo
 PEAK = {"avg": 1.0, "max": 1.3}  # by pooling: measured peak memory / bytes of the responses kept for the backward pass
 PEAK_FLOAT16 = 1.4  # the same ratio in float16, where gradients are float32
 WORKSPACE_PER_PIXEL, WORKSPACE = 2400, 150_000_000  # bytes of temporary memory of the convolutions; the latter at most
-ONCE = 110_000_000  # bytes that PyTorch takes at the first evaluation of a process, and keeps; by processor +- 20 MB
+ONCE = 65_000_000  # bytes that PyTorch takes at the first evaluation of a process, and keeps; more on some processors
 OPTIMIZER_IMAGES = 2 * MEMORY + 10  # the pairs of L-BFGS, and the current point, the trial point and the directions
 SHARE = 0.8  # of the free memory that a run may use
 
@@ -61,7 +61,7 @@ def run_memory(
     That is by how much the resident memory of a new process grows at most, from the loading of the network to the end
     of a run of L-BFGS that has all its pairs. The sum of one evaluation, the filters that the engine has yet to convert
     or transform, the optimizer's images, and what PyTorch takes once. On a CPU with average pooling it is within 15 %
-    of what is measured in float32 and bfloat16, from 64 to 2048 pixels, and within 40 MB where that is more: at 64
+    of what is measured in float32 and bfloat16, from 64 to 2048 pixels, and within 60 MB where that is more: at 64
     pixels what PyTorch takes once is most of it, and depends on the processor. The arguments are those of
     `evaluation_memory`.
 

@@ -54,8 +54,8 @@ def test_the_estimate_is_within_15_percent_of_what_a_run_takes(size, precision, 
     tries = []
     for _ in range(3):  # a busy system takes pages back in the meantime, which a measurement then misses
         measured, estimate = child(ONE_RUN.format(size=size, precision=precision))
-        # or within 40 MB, by which the libraries differ from processor to processor
-        if estimate == pytest.approx(measured, rel=0.15, abs=40e6):
+        # or within 60 MB, by which the libraries differ from processor to processor
+        if estimate == pytest.approx(measured, rel=0.15, abs=60e6):
             return
         tries.append((measured >> 20, estimate >> 20))
     pytest.fail(f"measured and estimated, MB: {tries}")
