@@ -3,9 +3,9 @@
     image files  ->  VGG responses  ->  losses  ->  objective  ->  stream of steps  ->  pastiche
 
 `textbook` tells the whole story on one page. The pages `images`, `vgg`, `losses`, `laplacian`, `terms`, `objective`,
-`optimizers`, `records`, `runs`, `coarse_to_fine`, `transfer` and `photorealism` tell it in this order, each with what
-stands before it. `preparation` makes an objective of pictures: their colors, regions, targets. `engine` makes it fast.
-`base` is what the pages stand on. `control` is built from the two approaches: photographs, regions, textures, films.
+`optimizers`, `runs`, `coarse_to_fine`, `transfer` and `photorealism` tell it in this order, each with what stands
+before it. `preparation` makes an objective of pictures: their colors, regions, targets. `engine` makes it fast. `base`
+is what the pages stand on. `control` is built from the two approaches: photographs, regions, textures, films.
 `notebook`, `command_line` and `course` look on.
 """
 
@@ -44,7 +44,6 @@ NAMES = {
         "gram_matrix",
         "layer_style_loss",
         "mean_gram_matrix",
-        "region_gram_matrices",
         "style_loss",
     ),
     "nstlab.notebook": ("compare", "show"),
@@ -52,8 +51,9 @@ NAMES = {
     "nstlab.objective": ("Objective",),
     "nstlab.optimizers": ("Descent",),
     "nstlab.photorealism": ("descent_run", "photorealize", "photorealize_run"),
-    "nstlab.preparation.regions": ("RegionStyleTerm", "Regions", "load_regions", "on_grid"),
-    "nstlab.records": ("DivergenceError", "Record", "Result", "Step"),
+    "nstlab.preparation.region_style": ("RegionStyleTerm", "region_gram_matrices"),
+    "nstlab.preparation.regions": ("Regions", "load_regions", "on_grid"),
+    "nstlab.base.records": ("DivergenceError", "Record", "Result", "Step"),
     "nstlab.runs": ("Run",),
     "nstlab.preparation.targets": ("targets",),
     "nstlab.terms": ("ContentTerm", "PhotorealismTerm", "StyleTerm", "Term", "TotalVariationTerm"),

@@ -1,6 +1,7 @@
 """The types of the names in __init__.py."""
 
 from nstlab.base.numerics.devices import default_device
+from nstlab.base.records import DivergenceError, Record, Result, Step
 from nstlab.base.version import __version__
 from nstlab.coarse_to_fine import optimize, pyramid
 from nstlab.control.films import Film, film
@@ -18,7 +19,6 @@ from nstlab.losses import (
     gram_matrix,
     layer_style_loss,
     mean_gram_matrix,
-    region_gram_matrices,
     style_loss,
 )
 from nstlab.notebook import compare, show
@@ -26,11 +26,11 @@ from nstlab.objective import Objective
 from nstlab.optimizers import Descent
 from nstlab.photorealism import descent_run, photorealize, photorealize_run
 from nstlab.preparation.colors import luminance, match_colors, with_luminance
-from nstlab.preparation.regions import Regions, RegionStyleTerm, load_regions, on_grid
+from nstlab.preparation.region_style import RegionStyleTerm, region_gram_matrices
+from nstlab.preparation.regions import Regions, load_regions, on_grid
 from nstlab.preparation.style_transfer import CONTENT_WEIGHT, style_transfer_objective
 from nstlab.preparation.targets import targets
 from nstlab.preparation.weights import relative_weights
-from nstlab.records import DivergenceError, Record, Result, Step
 from nstlab.runs import Run
 from nstlab.terms import ContentTerm, PhotorealismTerm, StyleTerm, Term, TotalVariationTerm
 from nstlab.transfer import stylize, stylize_run

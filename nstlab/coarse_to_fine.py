@@ -10,11 +10,11 @@ from torch import Tensor
 
 from nstlab.base.numerics.arguments import check_choices, naming, short, whole
 from nstlab.base.numerics.modes import entrance
+from nstlab.base.records import Record, Step
 from nstlab.images import resize
 from nstlab.objective import Objective, Point
 from nstlab.optimizers import OPTIMIZERS, Optimizer, Pair
 from nstlab.preparation.starts import Start, loaded_start, starting_image
-from nstlab.records import Record, Step
 from nstlab.runs import Run
 
 Build = Callable[[Objective, Tensor], Optimizer]  # makes an optimizer for an objective and a start

@@ -2,8 +2,7 @@
 
 The symbols are the papers'. Layer l has N_l feature maps of M_l = h x w places; F are its responses to the pastiche,
 after the ReLU; P are those to the content image, S those to the style image; G and A are the Gram matrices of the
-pastiche and of the style image. [1] is Gatys, Ecker, Bethge, "A Neural Algorithm of Artistic Style", arXiv 1508.06576,
-2015.
+pastiche and of the style image. [1] is Gatys, Ecker, Bethge, "A Neural Algorithm of Artistic Style", 2015.
 """
 
 from __future__ import annotations
@@ -65,23 +64,6 @@ def mean_gram_matrix(F: Tensor) -> Tensor:
     True
     """
     return gram_matrix(F) / (F.shape[2] * F.shape[3])
-
-
-def region_gram_matrices(F: Tensor, masks: Tensor) -> Tensor:
-    """The mean Gram matrix of every region: only the places of its mask count, each as much as its share.
-
-        G_r = (F sqrt(m_r)) (F sqrt(m_r))^T / sum_j m_rj
-
-    F: (1, N, h, w); masks: m_r in [0, 1] on the grid of F, (R, 1, h, w), see `regions.on_grid`. Gives (R, N, N); 0 for
-    an empty mask. A mask of ones gives `mean_gram_matrix`. Source: [2] Luan et al., "Deep Photo Style Transfer", 2017,
-    equation 5, where the masks are multiplied with the responses, and are 0 or 1.
-
-    >>> masks = torch.tensor([[[[1.0, 0.0]]], [[[0.0, 1.0]]]])
-    >>> region_gram_matrices(torch.tensor([[[[2.0, 3.0]]]]), masks).flatten()
-    tensor([4., 9.])
-    """
-    G, areas = gram_matrix(F * masks.sqrt()), masks.sum((1, 2, 3))
-    return G / torch.where(areas > 0, areas, 1).view(-1, 1, 1)
 
 
 def layer_style_loss(G: Tensor, A: Tensor) -> Tensor:

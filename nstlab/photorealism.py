@@ -12,6 +12,7 @@ from nstlab.base.numerics.arguments import check_callback, check_choices, naming
 from nstlab.base.numerics.conjugate_gradients import Iterate
 from nstlab.base.numerics.devices import chosen_device
 from nstlab.base.numerics.modes import entrance
+from nstlab.base.records import Result, Step
 from nstlab.coarse_to_fine import optimize
 from nstlab.images import ImageSource, load_image, resize
 from nstlab.laplacian import MattingLaplacian
@@ -20,7 +21,6 @@ from nstlab.optimizers import Descent, Optimizer
 from nstlab.preparation.inputs import network_on
 from nstlab.preparation.style_transfer import CONTENT_WEIGHT, style_transfer_objective
 from nstlab.preparation.weights import check_weights
-from nstlab.records import Result, Step
 from nstlab.runs import Run
 from nstlab.terms import PhotorealismTerm, Term
 from nstlab.vgg import VGG

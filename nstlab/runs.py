@@ -14,8 +14,8 @@ from nstlab.base.numerics.arguments import naming, whole
 from nstlab.base.numerics.end_of_python import finished_before_exit
 from nstlab.base.numerics.modes import without_modes
 from nstlab.base.progress import watching
+from nstlab.base.records import DivergenceError, Record, Result, Step
 from nstlab.objective import Objective, Point, checked_weights
-from nstlab.records import DivergenceError, Record, Result, Step
 
 GROWTH = 100.0  # times its first values that the total may reach before a run counts as diverged,
 FAR = 1.0  # if a value is by more than this from mid-gray, where colors are within 0.5

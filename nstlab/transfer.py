@@ -11,6 +11,7 @@ from nstlab.base.files.checkpoints import Checkpoint, fingerprint
 from nstlab.base.numerics.arguments import SEEDS, check_callback, naming, whole
 from nstlab.base.numerics.devices import chosen_device
 from nstlab.base.numerics.modes import entrance
+from nstlab.base.records import Result, Step
 from nstlab.coarse_to_fine import STATE_TYPES, optimize, pyramid, shrunk
 from nstlab.images import MIN_SIDE, ImageSource, load_image
 from nstlab.objective import Objective, checked_evaluation, engine
@@ -19,7 +20,6 @@ from nstlab.preparation.inputs import network_on, scaled
 from nstlab.preparation.regions import Regions, check_regions
 from nstlab.preparation.starts import Start, loaded_start
 from nstlab.preparation.style_transfer import CONTENT_WEIGHT, style_transfer_objective
-from nstlab.records import Result, Step
 from nstlab.runs import Run
 from nstlab.vgg import CONTENT_LAYER, STYLE_LAYERS, VGG
 

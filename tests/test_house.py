@@ -14,7 +14,7 @@ import nstlab
 
 ROOT = Path(nstlab.__file__).parent
 STORY = [
-    "images", "vgg", "textbook", "losses", "laplacian", "terms", "objective", "preparation", "optimizers", "records",
+    "images", "vgg", "textbook", "losses", "laplacian", "terms", "objective", "preparation", "optimizers",
     "runs", "coarse_to_fine", "transfer", "photorealism",
 ]  # fmt: skip
 PAGES = [page for page in STORY if page != "preparation"]  # a room among the pages: of many pages, with one job
@@ -28,6 +28,24 @@ def imported(path: Path) -> set[str]:
     found = [node.module for node in tree.body if isinstance(node, ast.ImportFrom) and node.module]
     found += [alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names]
     return {name.split(".")[1] for name in found if name.startswith("nstlab.")}
+
+
+def room_of(path: Path) -> str:
+    """The page or the room that a file belongs to."""
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def test_from_stylize_to_equation_1_it_is_four_short_files():
+    way = ["transfer.py", "preparation/style_transfer.py", "terms.py", "losses.py"]
+    texts = [(ROOT / name).read_text() for name in way]
+    for text, following in zip(texts, way[1:], strict=False):
+        assert f"from nstlab.{following.removesuffix('.py').replace('/', '.')} import" in text
+    assert sum(len(text.splitlines()) for text in texts) <= 520
+
+
+def test_pages_and_rooms_know_few_others():
+    known = {(room_of(path), name) for path in ROOT.rglob("*.py") for name in imported(path)}
+    assert len({(who, whom) for who, whom in known if who != whom}) <= 70
 
 
 def test_the_top_level_is_the_story_and_two_doors():

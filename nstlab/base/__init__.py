@@ -1,1 +1,1 @@
-"""What every page stands on: `files`, `numerics` (arguments, devices, linear algebra), and the progress bar."""
+"""What every page stands on: files, numerics (arguments, devices, linear algebra), the progress bar, and records."""

@@ -34,7 +34,8 @@ from nstlab.base.numerics.arguments import naming
 from nstlab.base.numerics.modes import entrance
 from nstlab.preparation.colors import color_statistics
 from nstlab.preparation.inputs import network_on
-from nstlab.preparation.regions import check_regions, region_style_losses
+from nstlab.preparation.region_style import region_style_losses
+from nstlab.preparation.regions import check_regions
 from nstlab.preparation.weights import BOUND
 
 WINDOW, SIGMA = 11, 1.5  # pixels: side and standard deviation of the Gaussian window of [3]

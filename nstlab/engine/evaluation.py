@@ -18,7 +18,8 @@ from nstlab.engine.out_of_memory import check_fits, explained
 from nstlab.engine.precision import fastest_precision
 from nstlab.engine.tiles import Tile, halo, tiles, whole
 from nstlab.objective import Objective, layers_of
-from nstlab.preparation.regions import RegionStyleTerm, on_grid
+from nstlab.preparation.region_style import RegionStyleTerm
+from nstlab.preparation.regions import on_grid
 from nstlab.terms import ContentTerm, Loss, StyleTerm
 from nstlab.vgg import VGG
 
@@ -168,7 +169,7 @@ def statistic(term: Loss, layer: str, tile: Tile, size: tuple[int, int]) -> Call
 
 
 def region_gram_matrices(masks: Tensor, tile: Tile, layer: str) -> Callable[[Tensor], Tensor]:
-    """The part of `losses.region_gram_matrices` that one tile contributes; masks: of the whole image, (R, 1, h, w)."""
+    """The part of `region_gram_matrices` that one tile contributes; masks: of the whole image, (R, 1, h, w)."""
     areas = masks.sum((1, 2, 3)).view(-1, 1, 1)
     return lambda F: RegionProduct.apply(F, tile.part(masks, layer)) / torch.where(areas > 0, areas, 1)
 
@@ -203,7 +204,7 @@ def targets(
     content_masks: Tensor | None,
     style_masks: Tensor | None,
 ) -> tuple[Tensor, dict[str, Tensor], list[dict[str, Tensor]]]:
-    """The same as `nstlab.transfer_targets.targets_of_several`, by tiles."""
+    """The same as `preparation.targets.targets_of_several`, by tiles."""
     size = (content.shape[2], content.shape[3])
     layers = [content_layer, *style_layers]
     precision, pixels = resolve_auto(vgg, layers, size, tile, precision)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -17,8 +17,6 @@ from nstlab.base.files.label_pictures import read_labels
 from nstlab.base.files.pixels import described
 from nstlab.base.numerics.arguments import check_type
 from nstlab.images import ImageSource
-from nstlab.losses import layer_style_loss, region_gram_matrices
-from nstlab.preparation.weights import relative_weights
 from nstlab.vgg import STYLE_LAYERS
 
 ROUNDING = 1e-3  # by so much a value may lie outside [0, 1]
@@ -127,66 +125,6 @@ def on_grid(masks: Tensor, size: tuple[int, int]) -> Tensor:
     tensor([[[[0.5000, 0.0000]]]])
     """
     return nnf.interpolate(masks, size, mode="area")
-
-
-@dataclass(frozen=True, eq=False)
-class RegionStyleTerm:
-    """Equation 3 for every region r: the distance from the Gram matrices A of the style image's regions. [2], eq. 4.
-
-        sum_r sum_l w_rl E_l(G_rl, A_rl)
-
-    A: {layer: (R, N_l, N_l)}; w: {layer: (R,)}; masks: of the pastiche's regions on the grid of every layer,
-    {layer: (R, 1, h, w)}.
-
-    >>> halves = torch.tensor([[[[1.0, 0.0]]], [[[0.0, 1.0]]]])
-    >>> term = RegionStyleTerm({"conv1_1": torch.zeros(2, 1, 1)}, {"conv1_1": torch.ones(2)}, {"conv1_1": halves})
-    >>> term(torch.ones(1, 3, 1, 2), {"conv1_1": torch.tensor([[[[2.0, 0.0]]]])})
-    tensor(4.)
-    """
-
-    A: Mapping[str, Tensor] = field(repr=False)
-    w: Mapping[str, Tensor]
-    masks: Mapping[str, Tensor] = field(repr=False)
-
-    @property
-    def layers(self) -> tuple[str, ...]:
-        return tuple(self.w)
-
-    def __call__(self, image: Tensor, F: dict[str, Tensor]) -> Tensor:
-        return self.of_gram_matrices({layer: region_gram_matrices(F[layer], self.masks[layer]) for layer in self.w})
-
-    def of_gram_matrices(self, G: Mapping[str, Tensor]) -> Tensor:
-        """The same from the Gram matrices of the pastiche's regions, {layer: (R, N_l, N_l)}."""
-        return torch.stack([w @ region_style_losses(G[layer], self.A[layer]) for layer, w in self.w.items()]).sum()
-
-
-def region_style_losses(G: Tensor, A: Tensor) -> Tensor:
-    """E_l of every region, (R,), from Gram matrices (R, N, N)."""
-    return torch.stack([layer_style_loss(G_r, A_r) for G_r, A_r in zip(G.split(1), A.split(1), strict=True)])
-
-
-def region_style_term(
-    regions: Regions,
-    P: Tensor,
-    G_p: Mapping[str, Tensor],
-    A: Mapping[str, Tensor],
-    w_l: Mapping[str, float],
-    exact: bool,
-    size: tuple[int, int],
-) -> RegionStyleTerm:
-    """The style term of these regions for an image of size (H, W); every region counts as much as its area.
-
-    P, G_p, A, w_l: as in `relative_weights`, the Gram matrices by region, (R, N_l, N_l). exact=True: no units.
-    """
-    by_region = []
-    for r, share in enumerate(regions.shares.tolist()):
-        shared = {layer: share * weight for layer, weight in w_l.items()}
-        G_pr, A_r = ({layer: G[layer][r : r + 1] for layer in w_l} for G in (G_p, A))
-        by_region.append(shared if exact else relative_weights(P, G_pr, A_r, shared)[1])
-    w = {layer: torch.stack([A[layer].new_zeros(()) + w_r[layer] for w_r in by_region]) for layer in w_l}
-    grids = {layer: (size[0] // stride(layer), size[1] // stride(layer)) for layer in w_l}
-    masks = {layer: on_grid(regions.content, grid).to(P.device) for layer, grid in grids.items()}
-    return RegionStyleTerm(A, w, masks)
 
 
 def load_regions(content_labels: ImageSource, style_labels: ImageSource) -> Regions:

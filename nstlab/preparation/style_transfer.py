@@ -13,7 +13,8 @@ from nstlab.images import is_gray, without_color
 from nstlab.laplacian import MattingLaplacian
 from nstlab.losses import equal_weights
 from nstlab.objective import Objective
-from nstlab.preparation.regions import Regions, check_regions, region_style_term
+from nstlab.preparation.region_style import region_style_term
+from nstlab.preparation.regions import Regions, check_regions
 from nstlab.preparation.targets import checked_mix, combined, targets_of_several
 from nstlab.preparation.weights import check_weights, relative_weights
 from nstlab.terms import ContentTerm, Loss, PhotorealismTerm, StyleTerm, TotalVariationTerm
@@ -79,10 +80,8 @@ def style_transfer_objective(
     styles: list[Tensor] = list(style) if isinstance(style, (list, tuple)) else [cast(Tensor, style)]
     check_regions(regions)
     mix = checked_mix(len(styles), style_mix, regions)
-    content_masks, style_masks = (regions.content, regions.style) if regions else (None, None)
-    P, G_p, of_styles = targets_of_several(
-        vgg, content, styles, content_layer, w_l, tile, precision, content_masks, style_masks
-    )
+    masks = (regions.content, regions.style) if regions else (None, None)
+    P, G_p, of_styles = targets_of_several(vgg, content, styles, content_layer, w_l, tile, precision, *masks)
     A = {layer: combined([A_k[layer] for A_k in of_styles], mix) for layer in w_l}
     size = (content.shape[2], content.shape[3])
     alpha, w = (1.0, dict(w_l)) if exact else relative_weights(P, G_p, A, w_l)
@@ -96,6 +95,5 @@ def style_transfer_objective(
         terms["total_variation"] = TotalVariationTerm()
         weights["total_variation"] = total_variation_weight
     gray = is_gray(content) and all(map(is_gray, styles))
-    images = {"content": content, "style": styles[0]}
-    details = without_color(content) if gray else content
+    images, details = {"content": content, "style": styles[0]}, without_color(content) if gray else content
     return Objective(terms, weights, size, vgg, images, details, gray, tile, precision)

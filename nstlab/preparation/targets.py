@@ -10,8 +10,9 @@ from torch import Tensor
 from nstlab.base.files.pixels import described, in_range
 from nstlab.base.numerics.arguments import check_type, naming, number, short
 from nstlab.base.numerics.modes import entrance
-from nstlab.losses import mean_gram_matrix, region_gram_matrices
+from nstlab.losses import mean_gram_matrix
 from nstlab.objective import checked_evaluation, engine
+from nstlab.preparation.region_style import region_gram_matrices
 from nstlab.preparation.regions import Regions, on_grid
 from nstlab.vgg import VGG
 

@@ -16,13 +16,13 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from nstlab.base.files.sample_images import IMAGES
+from nstlab.base.records import Record
 from nstlab.control.photographs import photograph
 from nstlab.course.conventions import CONVENTIONS
 from nstlab.images import load_image, resize, to_pil
 from nstlab.laplacian import MattingLaplacian
 from nstlab.preparation.regions import load_regions
 from nstlab.preparation.style_transfer import style_transfer_objective
-from nstlab.records import Record
 from nstlab.transfer import stylize
 from nstlab.vgg import VGG
 

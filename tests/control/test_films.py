@@ -9,9 +9,9 @@ import pytest
 import torch
 from PIL import Image, ImageSequence
 
+from nstlab.base.records import Step
 from nstlab.control.films import Film, film
 from nstlab.images import ImageError, to_pil
-from nstlab.records import Step
 from nstlab.transfer import stylize
 
 SUFFIXES = [".gif", ".webp"]

@@ -9,13 +9,13 @@ from scipy.linalg import sqrtm
 from skimage.filters import sobel
 from skimage.metrics import structural_similarity
 
+from nstlab.base.records import Result
 from nstlab.control.measures import STYLE_LAYERS, edges, frechet_distance, gram_distance, measure, ssim
 from nstlab.images import load_image
 from nstlab.laplacian import MattingLaplacian
 from nstlab.losses import equal_weights
 from nstlab.preparation.regions import Regions
 from nstlab.preparation.style_transfer import style_transfer_objective
-from nstlab.records import Result
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,9 @@ import pytest
 import torch
 from PIL import Image, ImageColor
 
+from nstlab.base.records import Record, Result
 from nstlab.control.sheets import GRAY, TILE
 from nstlab.control.sweeps import NOT_RUN, Sweep, sweep
-from nstlab.records import Record, Result
 
 STYLIZE = {"content": "horses", "style": ["great_wave", "night_cafe"], "seed": [0, 1], "size": 64, "steps": 1}
 

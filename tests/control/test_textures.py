@@ -5,10 +5,10 @@ import torch
 from torch import Tensor
 
 import nstlab.coarse_to_fine
+from nstlab.base.records import Result
 from nstlab.control.textures import SHARES, circular, resized_around, texture, texture_run, texture_term
 from nstlab.images import load_image, resize
 from nstlab.preparation.starts import starting_image
-from nstlab.records import Result
 
 SIZE = (96, 128)
 

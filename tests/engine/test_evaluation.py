@@ -13,7 +13,8 @@ from nstlab.engine import evaluate
 from nstlab.images import load_image
 from nstlab.laplacian import MattingLaplacian
 from nstlab.objective import Objective, Point, engine
-from nstlab.preparation.regions import Regions, RegionStyleTerm
+from nstlab.preparation.region_style import RegionStyleTerm
+from nstlab.preparation.regions import Regions
 from nstlab.preparation.style_transfer import style_transfer_objective
 from nstlab.terms import ContentTerm, PhotorealismTerm, StyleTerm, Term, TotalVariationTerm
 from nstlab.vgg import VGG

@@ -7,8 +7,8 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.text import Text
 from PIL import Image
 
+from nstlab.base.records import Record
 from nstlab.notebook.figures import COLORS, GRAY, OTHER_COLORS, figure, plot_losses, save_figure, save_losses
-from nstlab.records import Record
 
 HISTORY = [
     Record(k, {"content": 10 / (k + 1), "style": 1e6 / (k + 1)}, {"content": 1e3, "style": 1.0}, 1e6, k, (48, 64))

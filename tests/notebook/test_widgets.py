@@ -14,6 +14,7 @@ import torch
 from nbclient import NotebookClient
 
 from nstlab.base.files.decoding import ImageError
+from nstlab.base.records import DivergenceError, Record
 from nstlab.coarse_to_fine import optimize
 from nstlab.images import load_image, save_image
 from nstlab.notebook.image_picker import ImagePicker
@@ -24,7 +25,6 @@ from nstlab.notebook.run_panel import LiveRun, is_interactive, stop_earlier_runs
 from nstlab.notebook.weight_control import WeightControl
 from nstlab.objective import Objective, Point
 from nstlab.optimizers import Descent
-from nstlab.records import DivergenceError, Record
 from nstlab.runs import Run
 from nstlab.terms import Term
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from nstlab.base.numerics.color_curvature import color_scale
+from nstlab.base.records import DivergenceError
 from nstlab.coarse_to_fine import enlarged, optimize
 from nstlab.images import load_image, resize
 from nstlab.losses import content_loss, equal_weights, style_loss
@@ -16,7 +17,6 @@ from nstlab.optimizers import LBFGS, Adam, Descent
 from nstlab.preparation.style_transfer import style_transfer_objective
 from nstlab.preparation.targets import targets
 from nstlab.preparation.weights import relative_weights
-from nstlab.records import DivergenceError
 from nstlab.runs import Run
 from nstlab.terms import StyleTerm, Term
 from nstlab.transfer import stylize

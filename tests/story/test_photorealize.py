@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from nstlab import __main__ as cli
 from nstlab.base.files.sample_images import samples
+from nstlab.base.records import DivergenceError
 from nstlab.images import load_image, save_image
 from nstlab.laplacian import MattingLaplacian
 from nstlab.photorealism import photorealize, photorealize_run
-from nstlab.records import DivergenceError
 from nstlab.transfer import stylize
 
 PHOTOS = [sample.name for sample in samples() if sample.kind != "style"]

@@ -6,8 +6,9 @@ import torch
 from PIL import Image
 
 from nstlab.images import ImageError, load_image
-from nstlab.losses import mean_gram_matrix, region_gram_matrices
+from nstlab.losses import mean_gram_matrix
 from nstlab.objective import Objective
+from nstlab.preparation.region_style import region_gram_matrices
 from nstlab.preparation.regions import Regions, load_regions, on_grid
 from nstlab.preparation.style_transfer import style_transfer_objective
 from nstlab.transfer import stylize, stylize_run

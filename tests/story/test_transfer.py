@@ -6,12 +6,12 @@ import torch
 from nstlab import photorealize
 from nstlab.base.files.decoding import ImageError
 from nstlab.base.numerics.devices import checked_device, default_device
+from nstlab.base.records import DivergenceError
 from nstlab.coarse_to_fine import pyramid
 from nstlab.course.profiles import profile
 from nstlab.images import is_gray, load_image, without_color
 from nstlab.preparation.inputs import network_on
 from nstlab.preparation.style_transfer import style_transfer_objective
-from nstlab.records import DivergenceError
 from nstlab.terms import StyleTerm
 from nstlab.transfer import SMALL_CONTENT_FACTOR, stylize, stylize_run
 from nstlab.vgg import VGG
