@@ -12,7 +12,8 @@ from torch import Tensor
 from nstlab import to_pil
 
 TILE, GAP, FONT_SIZE = 224, 12, 16  # pixels: longer side of an image, space around it, height of the text
-INK, FAINT, GRAY = "#222222", "#777777", "#dddddd"
+WORDS = "#767676"  # is read on a light page and on a dark one, as the words of the notebooks' figures
+INK, GRAY = "#222222", "#dddddd"  # of an error and of its tile
 LABEL = 24  # letters of a row's label in one line
 ERROR = 130  # letters of an error that are shown
 
@@ -20,13 +21,13 @@ ERROR = 130  # letters of an error that are shown
 def contact_sheet(
     rows: Sequence[Sequence[Tensor | str]], row_labels: Sequence[str], column_labels: Sequence[str], title: str = ""
 ) -> Image.Image:
-    """Images in rows and columns, with their labels beside and above them, and a title on top.
+    """Images in rows and columns on a transparent ground, with labels beside and above them, and a title on top.
 
     rows: images (1, 3, H, W) in [0, 1], or an error, which is written on a gray tile.
 
     >>> import torch
     >>> contact_sheet([[torch.rand(1, 3, 32, 48), "ValueError: size=0"]], ["horses"], ["size 48", "size 0"]).mode
-    'RGB'
+    'RGBA'
     """
     font = ImageFont.load_default(FONT_SIZE)
     cells = [[cell if isinstance(cell, str) else small(cell) for cell in row] for row in rows]
@@ -39,15 +40,15 @@ def contact_sheet(
     title_height = 2 * GAP + extent(title, font)[1] if title else 0
     top = title_height + GAP + max(extent(label, font)[1] for label in above) + GAP / 2
     size = left + len(above) * (width + GAP), top + len(rows) * (height + GAP)
-    sheet = Image.new("RGB", (round(size[0]), round(size[1])), "white")
+    sheet = Image.new("RGBA", (round(size[0]), round(size[1])), WORDS + "00")  # so that letters have no dark edges
     draw = ImageDraw.Draw(sheet)
-    draw.multiline_text((left, GAP), title, FAINT, font)
+    draw.multiline_text((left, GAP), title, WORDS, font)
     for j, label in enumerate(above):
         place = left + j * (width + GAP) + width / 2, top - GAP / 2
-        draw.multiline_text(place, label, INK, font, "md", align="center")
+        draw.multiline_text(place, label, WORDS, font, "md", align="center")
     for i, (label, row) in enumerate(zip(beside, cells, strict=True)):
         y = top + i * (height + GAP)
-        draw.multiline_text((left - GAP, y + height / 2), label, INK, font, "rm", align="right")
+        draw.multiline_text((left - GAP, y + height / 2), label, WORDS, font, "rm", align="right")
         for j, cell in enumerate(row):
             x = left + j * (width + GAP)
             picture = gray_tile(cell, (width, height), font) if isinstance(cell, str) else cell

@@ -100,7 +100,8 @@ class Sweep:
         """The images side by side, labeled with their settings: the first that varies by row, the second by column.
 
         If only one varies, it varies by column; a third and more make more rows. An entry without an image is a gray
-        tile with its error. Above the images stand the settings that are the same for all.
+        tile with its error. Above the images stand the settings that are the same for all. The ground is transparent,
+        for light pages and dark ones: save it as PNG.
         """
         across = (self.varied[1:2] or self.varied[:1] or list(self.values)[:1])[0]
         down = [name for name in self.varied if name != across]

@@ -101,11 +101,11 @@ class Shown:
         return f'<figure style="margin:0">{self.body}{caption}</figure>'
 
 
-def show(what: Figure | Pictures | Tensor, alt: str, caption: str = "") -> Shown:
+def show(what: Figure | Pictures | Tensor | Image.Image, alt: str, caption: str = "") -> Shown:
     """A figure, pictures or an image as HTML with alternative text: for the last line of a cell.
 
-    what: a figure, what `compare` gives, or an image (1, 3, H, W), which is clamped to [0, 1]. alt: the alternative
-    text. caption: may hold `code` in backticks. Raises ValueError if alt is empty.
+    what: a figure, what `compare` gives, an image (1, 3, H, W), which is clamped to [0, 1], or a PIL image, as of a
+    sweep's sheet. alt: the alternative text. caption: may hold `code` in backticks. Raises ValueError if alt is empty.
 
     >>> from nstlab.images import load_image
     >>> show(load_image("red_panda", 64), alt="a red panda")
@@ -119,7 +119,11 @@ def show(what: Figure | Pictures | Tensor, alt: str, caption: str = "") -> Shown
         buffer = io.BytesIO()
         what.savefig(buffer, format="png", dpi=PIXELS_PER_INCH)
         return Shown(image_html(Image.open(buffer), alt), alt, caption)
-    return Shown(image_html(enlarged(to_pil(what.clamp(0, 1)), SHOWN_SIDE), alt), alt, caption)
+    if isinstance(what, Image.Image):
+        picture = what.convert("RGBA" if what.has_transparency_data else "RGB")
+    else:
+        picture = to_pil(what.clamp(0, 1))
+    return Shown(image_html(enlarged(picture, SHOWN_SIDE), alt), alt, caption)
 
 
 def enlarged(picture: Image.Image, side: int) -> Image.Image:

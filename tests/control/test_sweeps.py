@@ -14,6 +14,7 @@ from PIL import Image, ImageColor
 from nstlab.base.records import Record, Result
 from nstlab.control.sheets import GRAY, TILE
 from nstlab.control.sweeps import NOT_RUN, Sweep, sweep
+from nstlab.notebook import figures
 
 STYLIZE = {"content": "horses", "style": ["great_wave", "night_cafe"], "seed": [0, 1], "size": 64, "steps": 1}
 
@@ -198,7 +199,7 @@ def test_the_table_has_the_same_columns_in_every_row(tmp_path):
 
 def tiles(sheet: Image.Image) -> list[list[tuple[int, ...]]]:
     """The colors of the tiles of a sheet row by row, from left to right: those that fill many pixels."""
-    sheet = sheet.convert("RGB")
+    sheet = on_page(sheet, "white")
     pixels = sheet.load()
     found: list[list[tuple[int, ...]]] = []
     for y in range(0, sheet.height, 10):
@@ -213,6 +214,13 @@ def tiles(sheet: Image.Image) -> list[list[tuple[int, ...]]]:
         if row and (not found or found[-1] != row):
             found.append(row)
     return found
+
+
+def on_page(sheet: Image.Image, color: str) -> Image.Image:
+    """A sheet as it is seen on a page of this color."""
+    page = Image.new("RGBA", sheet.size, color)
+    page.alpha_composite(sheet)
+    return page.convert("RGB")
 
 
 def levels(*color: float) -> tuple[int, ...]:
@@ -238,6 +246,16 @@ def test_a_failed_entry_is_a_gray_tile_with_its_error_on_it():
     right = sheet.crop((sheet.width - TILE, sheet.height - 80, sheet.width, sheet.height - 50)).convert("L")
     assert min(right.tobytes()) < 100  # ink
     assert tiles(sweep({"red": [-1.0]}, run=painted, progress=False).sheet())  # with no image at all
+
+
+@pytest.mark.parametrize("page", ["white", "#111111"])
+def test_the_words_of_a_saved_sheet_are_read_on_a_light_page_and_on_a_dark_one(page, tmp_path):
+    sweep({"red": [0.2, 0.6], "blue": 0.5}, run=painted, progress=False).sheet().save(tmp_path / "sheet.png")
+    sheet = Image.open(tmp_path / "sheet.png")
+    words = on_page(sheet, page).crop((0, 0, sheet.width, 40))  # the title
+    ground, gray = ImageColor.getrgb(page)[0], ImageColor.getrgb(figures.GRAY)[0]
+    assert words.getpixel((0, 0)) == (ground,) * 3
+    assert words.getchannel("R").getextrema() == (min(ground, gray), max(ground, gray))  # letters have no dark edges
 
 
 def test_labels_tell_values_apart():

@@ -49,6 +49,15 @@ def test_a_shown_picture_has_alternative_text_and_a_caption():
         show(load_image("horses", 64), alt=" ")
 
 
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "L"])
+def test_a_pil_image_is_shown_with_its_transparent_parts(mode):
+    picture = Image.effect_noise((600, 600), 90).convert("RGB").convert(mode)  # too large for a PNG within the limit
+    if mode == "RGBA":
+        picture.putalpha(0)
+    kind = re.search("data:image/([a-z]+);", show(picture, alt="noise")._repr_html_()).group(1)
+    assert kind == ("webp" if mode == "RGBA" else "jpeg")
+
+
 def test_backticks_in_a_caption_mark_code():
     page = show(load_image("horses", 64), alt="horses", caption="kept in `.image`, by `<x>`, 5` long")._repr_html_()
     assert "kept in <code>.image</code>, by <code>&lt;x&gt;</code>, 5` long<" in page
