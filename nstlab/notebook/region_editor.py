@@ -11,6 +11,7 @@ import traitlets
 
 from nstlab import ImageSource, Regions, load_image, to_pil
 from nstlab.control.region_edits import dropped, merged, swapped
+from nstlab.notebook.descriptions import description
 from nstlab.notebook.pictures import image_html
 from nstlab.notebook.region_figures import color_of, outlined, tinted
 
@@ -29,14 +30,16 @@ HELP = (
 )
 JAVASCRIPT = """
 function render({ model, el }) {
-  const draw = () => { el.innerHTML = model.get("html"); };
-  model.on("change:html", draw);
-  draw();
-  el.addEventListener("click", (event) => {
-    if (event.target.tagName !== "IMG") return;
-    const box = event.target.getBoundingClientRect();
+  const parsed = () => new DOMParser().parseFromString(model.get("html"), "text/html").querySelector("img");
+  const img = parsed();  // stays on the page: a click on an image that is replaced meanwhile would be lost
+  model.on("change:html", () => {
+    for (const { name, value } of parsed().attributes) img.setAttribute(name, value);
+  });
+  img.addEventListener("click", (event) => {
+    const box = img.getBoundingClientRect();
     model.send({ x: (event.clientX - box.left) / box.width, y: (event.clientY - box.top) / box.height });
   });
+  el.append(img);
 }
 export default { render };
 """
@@ -171,7 +174,7 @@ class RegionEditor(widgets.VBox):  # type: ignore[misc]
         replaced = self.rows.children
         self.boxes = []
         for label in labels(self.regions):
-            box = widgets.Checkbox(description=label, indent=False, layout={"width": "auto"})
+            box = widgets.Checkbox(description=description(label), indent=False, layout={"width": "auto"})
             box.observe(lambda change: self.refresh_selection(), "value")
             self.boxes.append(box)
         self.rows.children = [widgets.HBox([swatch(r), box]) for r, box in enumerate(self.boxes)]

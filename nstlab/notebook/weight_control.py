@@ -8,6 +8,7 @@ import ipywidgets as widgets
 import traitlets
 
 from nstlab.base.numerics.arguments import LARGEST
+from nstlab.notebook.descriptions import description
 
 DECADES = 3  # range of the slider, to both sides of the weight
 NAMING = (  # gives the handle of the slider the name of the box, when both are on the page; ipywidgets gives it none
@@ -37,7 +38,7 @@ class WeightControl(widgets.HBox):  # type: ignore[misc]
             value=weight,
             min=0,
             max=LARGEST,
-            description=f"weight of {name}",
+            description=description(f"weight of {name}"),
             style={"description_width": "185px"},
             layout={"width": "300px", "max_width": "100%"},
         )

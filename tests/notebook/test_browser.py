@@ -418,4 +418,11 @@ def test_regions_are_selected_by_clicks_and_keys_then_merged_and_paired_anew(pag
     press("Undo")
     sync_api.expect(editor.get_by_label("left + middle")).to_have_count(0)
     assert ask(page, "len(editor.regions)") == 3
+
+    content.hover()
+    page.mouse.down()
+    ask(page, "editor.select('left')")
+    sync_api.expect(editor.get_by_alt_text("Selected: left.").first).to_be_visible()
+    page.mouse.up()  # on the image as it is now: the click counts
+    sync_api.expect(middle).to_be_checked()
     assert not page.complaints, page.complaints
