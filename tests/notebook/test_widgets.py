@@ -1,6 +1,5 @@
 """The widgets, used by clicks and by calls: the effect of the buttons on a run, and of a run on the page."""
 
-import itertools
 import subprocess
 import sys
 import threading
@@ -332,7 +331,7 @@ def test_the_page_is_updated_at_most_four_times_a_second(lives):
     live = lives(Bowl(steps=10_000, seconds=0.002))
     live.start()
     until(lambda: live.history)
-    updates = [], [], []
+    updates, began = ([], [], []), time.monotonic()
     for seen, what in zip(updates, (live.view.status, live.view.curves, live.view.picture), strict=True):
         what.observe(lambda change, seen=seen: seen.append(time.monotonic()), "value")
     time.sleep(2.1)
@@ -341,8 +340,8 @@ def test_the_page_is_updated_at_most_four_times_a_second(lives):
     live.wait(60)
     for seen in updates:
         during_run = [moment for moment in seen if moment < paused]
-        assert len(during_run) <= 9 and (len(during_run) >= 4 or seen is updates[2])  # the picture may not change
-        assert all(later - earlier > 0.2 for earlier, later in itertools.pairwise(during_run))
+        assert len(during_run) <= 4 * (paused - began) + 2  # the first may be late, and the last one early
+        assert len(during_run) >= 4 or seen is updates[2]  # the picture may not change
 
 
 def test_a_paused_run_leaves_no_thread_behind(lives):
