@@ -101,10 +101,40 @@ def test_the_card_is_kept():
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_local_links_exist(page):
-    for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)|src=\"([^\"]+)\"", page.read_text("utf-8")):
-        path = "".join(target)
-        assert re.match("https?:", path) or (page.parent / path).exists(), path
+def test_local_links_and_their_anchors_exist(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)|src=\"([^\"]+)\"", page.read_text("utf-8")):
+        link = "".join(target)
+        path, _, anchor = link.partition("#")
+        place = page.parent / path if path else page
+        if not re.match("https?:", link):
+            assert place.exists() and (not anchor or anchor in anchors(place)), link
+
+
+def anchors(page: Path) -> set[str]:
+    """The names that GitHub gives to the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.M)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+def test_every_line_of_the_checklist_has_a_link_unless_it_asks_the_reviewer():
+    checklist = (ROOT / "docs/jose_checklist.md").read_text("utf-8")
+    lines = re.findall(r"^\| (?!line |---)(.+) \| (.+) \|$", checklist, re.M)
+    assert len(lines) > 15
+    for line, answer in lines:
+        assert "](" in answer or answer == "for each reviewer to say", line
+
+
+def test_the_outcomes_of_the_syllabus_and_of_the_paper_are_as_many():
+    syllabus, paper = ((ROOT / page).read_text("utf-8") for page in ("docs/teaching/syllabus.md", "paper.md"))
+    outcomes = syllabus.split("## What students can do")[1].split("\n## ")[0]
+    assert re.findall(r"^\d+\.", outcomes, re.M) == re.findall(r"^\d+\.", paper, re.M)
+
+
+def test_the_form_for_an_error_in_the_course_lists_every_page():
+    form = yaml.safe_load((ROOT / ".github/ISSUE_TEMPLATE/course_error.yml").read_text("utf-8"))
+    (pages,) = (question["attributes"]["options"] for question in form["body"] if question.get("id") == "page")
+    named = re.findall(r"^\| \[(\d\d .+?)\]", (ROOT / "README.md").read_text("utf-8"), re.M)
+    assert len(named) == len(list((ROOT / "notebooks").glob("[0-9]*.ipynb"))) and pages[: len(named)] == named
 
 
 def test_the_repository_has_one_address():
