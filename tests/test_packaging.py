@@ -154,3 +154,9 @@ def test_the_readme_is_short():
 def test_make_targets_named_on_a_page_exist(page):
     named = re.findall(r"`make ([a-z]+)|^make ([a-z]+)", page.read_text("utf-8"), re.M)
     assert {"".join(found) for found in named} <= TARGETS
+
+
+def test_a_folder_that_the_guide_makes_in_the_checkout_is_ignored():
+    """Hand-ins and grades are neither committed nor linted."""
+    made = re.findall(r"^mkdir (\w+)", (ROOT / "docs/teaching/guide.md").read_text("utf-8"), re.M)
+    assert made and {f"/{name}/" for name in made} <= set((ROOT / ".gitignore").read_text("utf-8").splitlines())
