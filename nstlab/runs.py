@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from nstlab.base.files.checkpoints import Checkpoint
@@ -15,10 +16,12 @@ from nstlab.base.numerics.end_of_python import finished_before_exit
 from nstlab.base.numerics.modes import without_modes
 from nstlab.base.progress import watching
 from nstlab.base.records import DivergenceError, Record, Result, Step
+from nstlab.images import resize
 from nstlab.objective import Objective, Point, checked_weights
 
 GROWTH = 100.0  # times its first values that the total may reach before a run counts as diverged,
 FAR = 1.0  # if a value is by more than this from mid-gray, where colors are within 0.5
+FRAMES, FRAME_SIDE = 48, 256  # of a run's film: at most so many, with at most so many pixels on the longer side
 
 
 class Run(Iterator[Step]):
@@ -45,6 +48,8 @@ class Run(Iterator[Step]):
         self.image: Tensor | None = None
         self.best: Step | None = None  # the step with the lowest total at this size and with these weights
         self.history: list[Record] = []
+        self.frames: list[Tensor] = []  # of every so many steps
+        self.every = 1
         self.closed = False
         self.first: list[float] = []
         self.checkpoint: Checkpoint | None = None
@@ -64,6 +69,7 @@ class Run(Iterator[Step]):
         if is_first or self.best is None or step.total < self.best.total:
             self.best = step
         self.image = step.image
+        self.film(step)
         self.history.append(step.record())
         if self.checkpoint:
             self.checkpoint.keep(self.state(), is_last=len(self.history) > self.steps)
@@ -89,6 +95,13 @@ class Run(Iterator[Step]):
             self.image,
             self.history,
         )
+
+    def film(self, step: Step) -> None:
+        """Keep a frame of every so many steps; where they become too many, every second one of them."""
+        if step.index % self.every == 0:
+            self.frames = [*self.frames, frame(step.image)]
+        if len(self.frames) > FRAMES:
+            self.frames, self.every = self.frames[::2], 2 * self.every
 
     @naming("weigh")
     def weigh(self, **weights: float) -> None:
@@ -117,7 +130,8 @@ class Run(Iterator[Step]):
                 self.checkpoint.release()
         if self.best is None:
             raise KeyboardInterrupt
-        return Result(self.best.image.clamp(0, 1).cpu(), self.history, interrupted, self.best.index)
+        image = self.best.image.clamp(0, 1).cpu()
+        return Result(image, self.history, interrupted, self.best.index, frames=self.frames)
 
     def close(self) -> None:
         """No more steps; image and history stay."""
@@ -133,12 +147,22 @@ class Run(Iterator[Step]):
         checkpoint.hold()
         self.checkpoint = checkpoint
         if checkpoint.state:
-            points, weights, (self.history, self.first, self.image, self.best) = checkpoint.state
+            points, weights, own = checkpoint.state
+            self.history, self.first, self.image, self.best, self.frames, self.every = own
             self.points.restore(points)  # type: ignore[attr-defined]
             for objective, weights_then in zip(self.objectives, weights, strict=True):
                 objective.weights.update(weights_then)
 
     def state(self) -> list[Any]:
         """What changes from step to step, for a checkpoint."""
-        own = [self.history, self.first, self.image, self.best]
+        own = [self.history, self.first, self.image, self.best, self.frames, self.every]
         return [self.points.state(), [dict(o.weights) for o in self.objectives], own]  # type: ignore[attr-defined]
+
+
+def frame(image: Tensor) -> Tensor:
+    """An image, (1, 3, H, W), as a frame of a film: no longer than FRAME_SIDE, 8 bits a color, on the CPU.
+
+    >>> frame(torch.ones(1, 3, 384, 512)).shape, frame(torch.ones(1, 3, 1, 1)).flatten()
+    (torch.Size([1, 3, 192, 256]), tensor([255, 255, 255], dtype=torch.uint8))
+    """
+    return (resize(image, min(FRAME_SIDE, max(image.shape[2:]))) * 255).round().to(torch.uint8)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from nstlab.control.clips import Clip
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class Result:
 
     image: the one with the lowest total at the last size and with the last weights, (1, 3, H, W) in [0, 1] on the CPU;
     history: one record per epoch, the start first; interrupted: whether Ctrl-C stopped it before its end; epoch: the
-    index of the image's record.
+    index of the image's record; frames: small pictures on the way, see `frame`.
 
     >>> import torch
     >>> Result(torch.zeros(1, 3, 48, 64), [Record(0, {"style": 2.0}, {"style": 0.5}, 1.0, 0.0, (48, 64))])
@@ -64,6 +67,7 @@ class Result:
     history: list[Record]
     interrupted: bool = False
     epoch: int = 0
+    frames: Sequence[Tensor] = field(default=(), kw_only=True)
 
     def __repr__(self) -> str:
         last, (H, W) = self.history[-1], self.image.shape[2:]
@@ -73,6 +77,19 @@ class Result:
         with suppress(ImportError):  # a notebook without the package's extra for notebooks
             return cast(str, import_module("nstlab.notebook.result_display").result_html(self))
         return None
+
+    def film(self, fps: float = 12) -> Clip:
+        """How the image grew, in at most 50 small frames: a notebook shows them, and `save` writes them to a file.
+
+        fps: frames a second. The size is that of the image, but at most 256 pixels on the longer side; a `Film` that
+        watches the run has every step in full size. Raises ValueError for another fps, and for a result without frames.
+
+        >>> from nstlab import stylize
+        >>> result = stylize("horses", "great_wave", size=64, steps=4)
+        >>> result.film()
+        <film of 6 frames, 64 x 42 pixels>
+        """
+        return cast("Clip", import_module("nstlab.control.clips").clip(self, fps))
 
 
 class DivergenceError(ArithmeticError):

@@ -65,8 +65,7 @@ class Film:
         check_format(self.path)
         if isinstance(every, bool) or not isinstance(every, int) or every < 1:
             raise ValueError(f"film: every={every!r} must be a whole number from 1 up.")
-        if not MIN_FPS <= fps <= MAX_FPS:
-            raise ValueError(f"film: fps={fps!r} must be from {MIN_FPS:g} to {MAX_FPS:g} frames a second.")
+        check_fps(fps)
         self.spool = tempfile.TemporaryFile()  # noqa: SIM115, `close` closes it
         self.lengths: list[int] = []  # bytes of every frame in it
         self.seen = 0
@@ -149,6 +148,12 @@ def check_format(path: Path) -> None:
             f"film({str(path)!r}): .mp4 needs the program ffmpeg, and there is none on the PATH. Install it, or take "
             f".gif or .webp."
         )
+
+
+def check_fps(fps: float) -> None:
+    """Raise ValueError unless a film can have so many frames a second."""
+    if not MIN_FPS <= fps <= MAX_FPS:
+        raise ValueError(f"film: fps={fps!r} must be from {MIN_FPS:g} to {MAX_FPS:g} frames a second.")
 
 
 def durations(fps: float, unit: float) -> Iterator[int]:

@@ -136,7 +136,8 @@ def photograph(
     y = keep("solve", solve(M, stage_1, weight))
     y = keep("contrast", contrast_match(y, stage_1, regions))
     image = keep("photograph", solve(M, y, weight))
-    return Photograph(image.cpu(), found.history, found.interrupted, found.epoch, stages, seconds, regions)
+    run = (found.history, found.interrupted, found.epoch)
+    return Photograph(image.cpu(), *run, stages, seconds, regions, frames=found.frames)
 
 
 def checked_pair(steps: tuple[int, int]) -> tuple[int, int]:

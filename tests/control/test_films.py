@@ -1,5 +1,6 @@
 """Films: every frame in its order, for as long as it should last, in little memory, and never half a file."""
 
+import base64
 import shutil
 import subprocess
 import weakref
@@ -7,12 +8,14 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from PIL import Image, ImageSequence
+from PIL import Image, ImageChops, ImageSequence, ImageStat
 
-from nstlab.base.records import Step
+from nstlab.base.records import Record, Result, Step
 from nstlab.control.films import Film, film
 from nstlab.images import ImageError, to_pil
-from nstlab.transfer import stylize
+from nstlab.objective import Point
+from nstlab.runs import Run
+from nstlab.transfer import stylize, stylize_run
 
 SUFFIXES = [".gif", ".webp"]
 FFMPEG = """#!/bin/sh
@@ -270,3 +273,55 @@ def test_a_real_mp4_has_every_frame_and_an_even_size(tmp_path):
     pixels = torch.frombuffer(bytearray(done.stdout), dtype=torch.uint8).view(10, 40, 60).float() / 255
     assert pixels.mean((1, 2)).tolist() == pytest.approx([k / 10 for k in range(10)], abs=0.02)
     assert b"01.00" in done.stderr  # seconds
+
+
+def result(**settings) -> Result:
+    return stylize("horses", "great_wave", size=64, coarse_to_fine=False, **settings)
+
+
+def test_a_result_shows_how_its_image_grew(tmp_path):
+    grown = result(steps=2)
+    clip = grown.film(fps=10)
+    page = clip._repr_html_()
+    assert page.startswith(f'<img alt="How it grew: the {repr(grown)[1:-1].split(",")[0]}')
+    shown = tmp_path / "shown.webp"
+    shown.write_bytes(base64.b64decode(page.split("base64,")[1].removesuffix('">')))
+    with Image.open(shown) as picture:
+        assert picture.n_frames == 4 and picture.size == (64, 42)  # the start, two steps, the image
+    clip.save(tmp_path / "grown.gif")
+    with Image.open(tmp_path / "grown.gif") as picture:
+        frames = [frame.convert("RGB") for frame in ImageSequence.Iterator(picture)]
+    away = [mean_difference(frame, to_pil(grown.image)) for frame in frames]
+    assert away[0] > 1.5 * away[-1] and away[-1] < 6  # a GIF has 256 colors
+    assert seconds(tmp_path / "grown.gif") == pytest.approx(0.4)
+
+
+def mean_difference(a: Image.Image, b: Image.Image) -> float:
+    return ImageStat.Stat(ImageChops.difference(a, b)).mean[0]
+
+
+@pytest.mark.parametrize(
+    ("steps", "epochs"), [(47, list(range(48))), (48, list(range(0, 49, 2))), (200, [8 * k for k in range(26)])]
+)
+def test_a_run_keeps_evenly_spaced_frames_however_long_it_is(steps, epochs):
+    points = (Point(gray(k / 255, 300, 400), {}, {}, 1.0, gray(0.0)) for k in range(steps + 1))
+    frames = Run(points, steps, []).finish(lambda step: None).frames
+    assert [int(frame.amax()) for frame in frames] == epochs
+    assert all(frame.shape == (1, 3, 192, 256) and frame.dtype == torch.uint8 for frame in frames)
+
+
+def test_a_run_that_goes_on_from_its_checkpoint_has_the_whole_film(tmp_path):
+    kept = {"steps": 2, "checkpoint": tmp_path / "run", "resume": True}
+    run = stylize_run("horses", "great_wave", size=64, coarse_to_fine=False, **kept)
+    next(run)
+    run.close()
+    frames, whole = result(**kept).frames, result(steps=2).frames
+    assert len(frames) == 3 and all(torch.equal(*pair) for pair in zip(frames, whole, strict=True))
+
+
+def test_a_film_of_nothing_is_refused():
+    made_by_hand = Result(gray(0.5), [Record(0, {}, {}, 1.0, 0.0, (40, 60))])
+    with pytest.raises(ValueError, match="no frames: no run made it"):
+        made_by_hand.film()
+    with pytest.raises(ValueError, match="fps=0 must be from"):
+        made_by_hand.film(fps=0)
