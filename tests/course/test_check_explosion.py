@@ -16,10 +16,20 @@ def forgotten(slip, place=""):
     return what if where in ("", place) else None
 
 
-def conjugate_gradients(times_M, x, weight, iterations, slip=None):
-    """The right solution, or that of a slip."""
+def conjugate_gradients(
+    times_M,
+    x,
+    weight,
+    iterations,
+    slip=None,
+    step=lambda r, d, Ad: (r * r).sum() / (d * Ad).sum(),
+    turn=lambda r, d, ratio: r + ratio * d,
+):
+    """The right solution, or that of a slip, of another a or of another last formula."""
 
     def A(d, forgotten):
+        if forgotten == "Id and lambda":
+            return times_M(d)
         if forgotten == "Id":
             return weight * times_M(d)
         return d + (1 if forgotten == "lambda" else weight) * times_M(d)
@@ -31,7 +41,7 @@ def conjugate_gradients(times_M, x, weight, iterations, slip=None):
     for _ in range(iterations):
         Ad, old_d = A(d, forgotten(slip)), d.clone()
         rr = (r * r).sum()
-        a = rr / (d * A(d, forgotten(slip, "a"))).sum()
+        a = step(r, d, A(d, forgotten(slip, "a")))
         if slip == "in place":
             r -= a * Ad
         else:
@@ -41,7 +51,7 @@ def conjugate_gradients(times_M, x, weight, iterations, slip=None):
         if slip == "steepest":
             d = r
         elif slip != "one direction":
-            d = r - ratio * d if slip == "sign of d" else r + ratio * d
+            d = r - ratio * d if slip == "sign of d" else turn(r, d, ratio)
         along = d if slip == "y late" else old_d
         y = y - a * along if slip == "sign of y" else y + a * along
         if slip == "return":
@@ -51,6 +61,19 @@ def conjugate_gradients(times_M, x, weight, iterations, slip=None):
 
 def slipping(slip):
     return lambda *arguments: conjugate_gradients(*arguments, slip)
+
+
+def stepping(step):
+    return lambda *arguments: conjugate_gradients(*arguments, step=step)
+
+
+def turning(turn):
+    return lambda *arguments: conjugate_gradients(*arguments, turn=turn)
+
+
+def residual(times_M, x, weight, iterations):
+    y = conjugate_gradients(times_M, x, weight, iterations)
+    return x - y - weight * times_M(y)
 
 
 def in_place(times_M, x, weight, iterations):
@@ -81,6 +104,26 @@ WRONG = [
     (check.stable_step, lambda weight, largest: weight / largest, "numerator or in the denominator"),
     (check.stable_step, lambda weight, largest: largest / weight, "a steeper valley"),
     (check.stable_step, lambda weight, largest: 2 * weight * largest, "This is the curvature"),
+    (check.stable_step, lambda weight, largest: 1 - 2 * weight * largest, "Solve for the step"),
+    (check.stable_step, lambda weight, largest: 1 / (weight**2 * largest), "once, not squared"),
+    (check.stable_step, lambda weight, largest: 1 / (weight + largest), "not added"),
+    (check.stable_step, lambda weight, largest: 0.9 / (weight * largest), "not the largest one"),
+    (check.stable_step, lambda weight, largest: float("inf"), "explodes with any step"),
+    (check.energy_after, lambda *a: energy_after(*a) ** 2, "no square around the sum"),
+    (check.energy_after, lambda mu, c, s, w, k: energy_after(mu, c, k * s, w, 1), "taken k times, not the step"),
+    (check.energy_after, lambda mu, c, s, w, k: k * energy_after(mu, c, s, w, 1), "it needs parentheses"),
+    (check.energy_after, lambda mu, c, s, w, k: energy_after(mu, c, s, w, 0.5), "without square"),
+    (check.energy_after, lambda mu, c, s, w, k: (mu * c * (-4 * s * w * mu * k).exp()).sum(), "Steps are finite"),
+    (
+        check.energy_after,
+        lambda mu, c, s, w, k: (mu * c).sum() * energy_after(1, 1, s, w * mu, k),
+        "multiply before you add up",
+    ),
+    (check.energy_after, lambda mu, c, s, w, k: c.sum(), "the squared length at the start"),
+    (check.energy_after, lambda mu, c, s, w, k: energy_after(1, c, s, w * mu, k / 2), "and its coefficient is squared"),
+    (check.energy_after, lambda *a: sum(energy_after(*a[:-1], j) for j in range(a[-1] + 1)), "energies of all epochs"),
+    (check.energy_after, lambda mu, c, s, w, k: energy_after(mu, c, s * c, w, k), "in front alone"),
+    (check.energy_after, lambda mu, c, s, w, k: energy_after(mu.mul_(1.5), c, s, w, k), "has changed"),
     (check.energy_after, lambda *a: energy_after(*a, square=1), "square of each coefficient"),
     (check.energy_after, lambda *a: energy_after(*a, two=1), "has a 2 in it"),
     (check.energy_after, lambda *a: energy_after(*a, two=4), "in the factor twice"),
@@ -125,6 +168,25 @@ WRONG = [
     (check.conjugate_gradients, lambda M, x, w, n: x, "nothing was solved"),
     (check.conjugate_gradients, lambda M, x, w, n: x.mT @ x @ M(x), "`(r * d).sum()`"),
     (check.conjugate_gradients, in_place, "clone"),
+    (check.conjugate_gradients, stepping(lambda r, d, Ad: (r * r).sum() / (d * d).sum()), "is divided by d^T d"),
+    (check.conjugate_gradients, stepping(lambda r, d, Ad: (r * r).sum() / (Ad * Ad).sum()), "divided by the square"),
+    (check.conjugate_gradients, stepping(lambda r, d, Ad: (d * Ad).sum() / (r * r).sum()), "grows without bound"),
+    (check.conjugate_gradients, stepping(lambda r, d, Ad: (d * d).sum() / (d * Ad).sum()), "Above the line in a"),
+    (check.conjugate_gradients, stepping(lambda r, d, Ad: r.norm() / (d * Ad).sum()), "no root in the formulas"),
+    (check.conjugate_gradients, stepping(lambda r, d, Ad: (r * r).sum() / (d * Ad)), "is one number"),
+    (check.conjugate_gradients, stepping(lambda r, d, Ad: 2 * (r * r).sum() / (d * Ad).sum()), "no factor of 2 in a"),
+    (check.conjugate_gradients, stepping(lambda r, d, Ad: 1.0), "how far does each step go"),
+    (check.conjugate_gradients, turning(lambda r, d, ratio: r + ratio.sqrt() * d), "no root in the formulas"),
+    (check.conjugate_gradients, turning(lambda r, d, ratio: r + (r * r).sum() * d), "divides by the old r^T r"),
+    (check.conjugate_gradients, turning(lambda r, d, ratio: ratio * r + d), "the ratio stands in front of d"),
+    (check.conjugate_gradients, turning(lambda r, d, ratio: ratio * (r + d)), "the ratio multiplies d alone"),
+    (check.conjugate_gradients, turning(lambda r, d, ratio: ratio * d), "r' is missing"),
+    (check.conjugate_gradients, slipping("Id and lambda"), "Id and lambda are forgotten"),
+    (check.conjugate_gradients, lambda M, x, w, n: conjugate_gradients(M, x, 2 * w, n), "There is no 2 in the matrix"),
+    (check.conjugate_gradients, lambda M, x, w, n: conjugate_gradients(M, x, -w, n), "sign of lambda is wrong"),
+    (check.conjugate_gradients, lambda M, x, w, n: conjugate_gradients(M, x, w, n).clamp(0, 1), "A clamp at the end"),
+    (check.conjugate_gradients, lambda M, x, w, n: x + w * M(x), "the product with Id"),
+    (check.conjugate_gradients, residual, "This is the residual"),
 ]
 
 

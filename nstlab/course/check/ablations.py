@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nstlab.course.check.verdict import Slip, Verdict, compare, crash
+from nstlab.course.check.verdict import Slip, Verdict, called, compare, crash
 
 Settings = dict[str, Any]
 
@@ -201,7 +201,7 @@ def projected_descent(mine: Callable[[Callable[[Tensor], Tensor], Tensor, float,
         Slip(descend(n=steps + 1), "It takes one step too many."),
     ]
     praise = "Every gradient is taken at a valid image, and every step ends at one."
-    verdict = compare(lambda: mine(recorded_gradient, start.clone(), rate, steps), descend(), slips, praise)
+    verdict = compare(lambda: called(mine, recorded_gradient, start, rate, steps), descend(), slips, praise)
     if verdict.passed and any(x.min() < 0 or x.max() > 1 for x in evaluated):
         return Verdict(False, "The result is right, but gradients were taken outside of [0, 1].")
     return verdict

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import mse_loss, relu
 
 from nstlab import content_loss as right_content_loss
-from nstlab.course.check.verdict import AUTOGRAD, Slip, Verdict, by_hand, compare
+from nstlab.course.check.verdict import AUTOGRAD, Slip, Verdict, by_hand, called, compare
 
 
 def examples() -> tuple[Tensor, Tensor]:
@@ -35,7 +35,7 @@ def content_loss(mine: Callable[[Tensor, Tensor], Tensor]) -> Verdict:
     F, P = examples()
     right, count = right_content_loss(F, P), F.numel()
     return compare(
-        lambda: mine(F, P),
+        lambda: called(mine, F, P),
         right,
         [
             Slip(2 * right, "Too large by a factor of 2: look again at the factor in front of the sum."),
@@ -52,6 +52,18 @@ def content_loss(mine: Callable[[Tensor, Tensor], Tensor]) -> Verdict:
                 ((F - P).square() * (F > 0)).sum() / 2,
                 "You leave out the silent responses. They count in the loss; only their gradient is 0.",
             ),
+            Slip(
+                ((F - P).square() * (P > 0)).sum() / 2,
+                "You leave out where P is silent. Every response counts in the loss.",
+            ),
+            Slip(relu(F - P).square().sum() / 2, "Where F is below P, the difference is lost. Its square counts, too."),
+            Slip(P.square().sum() / 2, "F is missing: how far is it from P?"),
+            Slip(F.square().sum() / 2, "P is missing: how far is F from it?"),
+            Slip((F - P).square().max() / 2, "This is the largest square. The equation adds up all of them."),
+            Slip((F - P).pow(3).sum() / 2, "This is the cube: look at the exponent."),
+            Slip((F - P.square()).sum() / 2, "`F - P ** 2` squares P alone: it needs parentheses."),
+            Slip(2 * right // 2, "`//` drops what is behind the point: divide with `/`."),
+            Slip(-right, "A loss is not negative: where does the minus come from?"),
             Slip(2 * right / P.square().sum(), "You divide by the content. Equation 1 does not."),
             Slip(right / 3, "You divide by the number of maps. Equation 1 sums over all of them."),
             Slip(right / 20, "You divide by the number of places. Equation 1 sums over all of them."),
@@ -94,6 +106,11 @@ def content_gradient(mine: Callable[[Tensor, Tensor], Tensor]) -> Verdict:
             Slip((F - P) * (F > 0) * (P > 0), "One mask too many: only the ReLU that F came out of is on the way."),
             Slip((F - P).abs() * (F > 0), "The sign is lost: F below P must rise, F above P must fall."),
             Slip(right / 2, "Too small by a factor of 2: the square gives a 2, and it cancels the half."),
+            Slip((F - P).sign() * (F > 0), "This is the sign of the slope. How large is it?"),
+            Slip((F + P) * (F > 0), "A slope is a difference here: where is the minus?"),
+            Slip((F - P) * F, "The mask is F > 0, ones and zeros, not F itself."),
+            Slip(P * (F > 0), "This is P. The slope is the distance of F from it."),
+            Slip(torch.where(F > 0, F - P, 1.0), "In the second case there is no slope: it is 0, not 1."),
             Slip(F * (F > 0), "This is F. The slope is its distance from P."),
             Slip(right.sum(), "This is one number. The derivative has one number for each response."),
             Slip((F - P)[F > 0], "Only some responses are left. Keep all, with a 0 where there is no slope."),
@@ -120,7 +137,7 @@ def silent_share(mine: Callable[[Tensor, Tensor], Tensor | float]) -> Verdict:
     squares, silent = (F - P).square(), F == 0
     right = squares[silent].sum() / squares.sum()
     return compare(
-        lambda: mine(F, P),
+        lambda: called(mine, F, P),
         right,
         [
             Slip(silent.float().mean(), "This is the share of the responses. Which share of the loss is theirs?"),
@@ -149,6 +166,33 @@ def silent_share(mine: Callable[[Tensor, Tensor], Tensor | float]) -> Verdict:
                 "You divide by the rest. A share is divided by the whole, both parts together.",
             ),
             Slip(100 * right, "This is a percentage. A share lies between 0 and 1."),
+            Slip(100 * silent.float().mean(), "This is the share of the responses. Which share of the loss is theirs?"),
+            Slip(silent.sum() / (~silent).sum(), "Responses are counted. Which share of the loss do they have?"),
+            Slip(right.sqrt(), "There is no root: these are squares, not lengths."),
+            Slip(1 / right - 1, "Upside down, and without the silent part: divide it by the whole."),
+            Slip(squares.sum(), "This is the whole. Divide the part at F = 0 by it."),
+            Slip(squares.sum() / 2, "This is the whole. Divide the part at F = 0 by it."),
+            Slip(squares[~silent].sum(), "This is the part with a derivative. Compute the share of the other one."),
+            Slip(squares[silent].mean(), "This is a mean over the silent responses. Divide their sum by the whole."),
+            Slip(squares[silent].sum() / F.numel(), "You divide by the number of responses, not by the whole loss."),
+            Slip(squares[silent].mean() / squares.sum(), "A mean is divided by a sum: take two sums."),
+            Slip(squares[silent].sum() / squares.mean(), "A sum is divided by a mean: take two sums."),
+            Slip(squares[silent].sum() / F.square().sum(), "You divide by the squares of F. The whole is over F - P."),
+            Slip(squares[silent].sum() * squares.sum(), "The part is divided by the whole, not multiplied."),
+            Slip((P == 0).float().mean(), "This counts where P is silent. It is F, and its share of the loss."),
+            Slip(
+                squares[silent & (P == 0)].sum(),
+                "It is 0: where both are silent, or of F alone, nothing is left. The part is F - P where F = 0.",
+            ),
+            Slip(squares[silent | (P == 0)].sum() / squares.sum(), "One condition too many: only F = 0 counts."),
+            Slip(squares[F > P].sum() / squares.sum(), "F = 0 is the condition, not F above P."),
+            Slip(squares[F < 0.5].sum() / squares.sum(), "The condition is F = 0, not F small."),
+            Slip(
+                (squares * silent).sum((2, 3)) / squares.sum((2, 3)),
+                "This is a share for each map. One number is expected, for all maps.",
+            ),
+            Slip(squares * silent / squares.sum(), "These are the shares of each response. Add them up."),
+            Slip(lambda share: float(abs(share - right)) < 0.05, "You round. Return the share as it is."),
             Slip(
                 squares[silent].mean() / squares.mean(),
                 "Two means over different numbers of responses: their ratio is not a share. Compare sums.",
@@ -170,7 +214,7 @@ def weight_on_the_mean(mine: Callable[[float, Tensor], float]) -> Verdict:
     N, M = 6, 35
     halved = "Wrong by a factor of 2. The half of equation 1 is in both, in the sum and in the mean."
     return compare(
-        lambda: mine(alpha, P),
+        lambda: called(mine, alpha, P),
         alpha * N * M,
         [
             Slip(alpha / (N * M), "The wrong way round: the mean is smaller, so which weight must be larger?"),
@@ -183,6 +227,13 @@ def weight_on_the_mean(mine: Callable[[float, Tensor], float]) -> Verdict:
             Slip(alpha / N, "The wrong way round, and the mean is over places, too."),
             Slip(alpha * N * 5, "A map has rows and columns: its places are both, multiplied."),
             Slip(alpha * (N * M) ** 2, "The mean divides by the number of responses only once."),
+            Slip(alpha * N * 7, "A map has rows and columns: its places are both, multiplied."),
+            Slip(alpha * M / N, "A layer has N maps of M places: all of them are responses."),
+            Slip(alpha * N / M, "A layer has N maps of M places: all of them are responses."),
+            Slip(alpha * N**2 * M, "The number of maps is in it twice."),
+            Slip(alpha * N * M**2, "The number of places is in it twice."),
+            Slip(alpha * (N + 5 + 7), "The sides of a layer are multiplied, not added: how many responses are that?"),
+            Slip(-alpha * N * M, "A weight is not negative: where does the minus come from?"),
             Slip(0.0, "The weight depends on the number of responses, not on their values."),
             Slip(alpha * N * M / 2, halved),
             Slip(alpha * N * M * 2, halved),

@@ -1,25 +1,20 @@
-"""The self-checks of notebook 02: shapes, receptive fields and mean-response scaling."""
+"""The self-checks of notebook 02: shapes and mean-response scaling; `receptive_fields` has the other two."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from nstlab.base.files.architecture import MAPS, block, starts_a_block
-from nstlab.course.check.receptive_fields import KERNEL, LAYERS, field_of_view, seen_box
-from nstlab.course.check.verdict import Refusal, Slip, Verdict, compare, crash
-
-
-def as_tuple(answer: Any) -> Any:
-    """A list as a tuple, anything else as it is.
-
-    >>> as_tuple([64, 48, 32]), as_tuple(64)
-    ((64, 48, 32), 64)
-    """
-    return tuple(answer) if isinstance(answer, list) else answer
+from nstlab.base.files.architecture import MAPS, block
+from nstlab.course.check.receptive_fields import LAYERS, as_tuple
+from nstlab.course.check.receptive_fields import field_of_view as field_of_view  # these four for notebook 02
+from nstlab.course.check.receptive_fields import receptive_field as receptive_field
+from nstlab.course.check.receptive_fields import seen_box as seen_box
+from nstlab.course.check.receptive_fields import seen_pixels as seen_pixels
+from nstlab.course.check.verdict import Refusal, Slip, Verdict, called, compare, crash
 
 
 def response_shape(mine: Callable[[str, int, int], Any]) -> Verdict:
@@ -63,6 +58,29 @@ def response_shape(mine: Callable[[str, int, int], Any]) -> Verdict:
         ),
         Slip(shapes(maps=lambda layer: min(128 * stride(layer), 512)), "Block 1 has 64 maps: see the table."),
         Slip([(n, h, w) for (n, h, _), (_, _, w) in zip(right, cases, strict=True)], "The width is halved, too."),
+        Slip([(n, h, w) for (n, _, w), (_, h, _) in zip(right, cases, strict=True)], "The height is halved, too."),
+        Slip([(n, h, h) for n, h, _ in right], "The picture need not be square: height and width are two numbers."),
+        Slip([(n, h * w) for n, h, w in right], "Rows and columns are two numbers, not their product M: (N, h, w)."),
+        Slip([n * h * w for n, h, w in right], "This is how many responses there are. Return (N, h, w)."),
+        Slip(
+            shapes(stride=lambda layer: max(1, stride(layer) // 2)), "One halving too few: block 2 has one before it."
+        ),
+        Slip(shapes(stride=lambda layer: 2), "The sides are halved once. How many poolings come before the layer?"),
+        Slip(shapes(stride=lambda layer: 16), "These are all poolings. Only those before the layer count."),
+        Slip(shapes(stride=lambda layer: 3 ** (block(layer) - 1)), "A pooling takes 2 x 2 responses, not 3 x 3."),
+        Slip(
+            shapes(stride=lambda layer: int(2 ** LAYERS.index(layer))),
+            "A convolution keeps the sides. Only a pooling halves them.",
+        ),
+        Slip(shapes(maps=lambda layer: 64), "This is block 1's number of maps. Later blocks have more: see the table."),
+        Slip(shapes(maps=lambda layer: 512), "This is the deepest block's number of maps: see the table."),
+        Slip(shapes(maps=lambda layer: 128 * stride(layer)), doubling),
+        Slip(
+            shapes(maps=lambda layer: MAPS[int(layer[-1]) - 1]),
+            "You take the last digit of the name for the maps. The block is the first one.",
+        ),
+        Slip(shapes(shrink=lambda side, stride: side * stride), "A pooling makes the sides smaller: divide."),
+        Slip(shapes(shrink=lambda side, stride: side % stride), "`%` gives what is left over. The quotient is `//`."),
         Slip(shapes(stride=lambda layer: 2 * block(layer)), power),
         Slip(shapes(stride=lambda layer: max(1, 2 * (block(layer) - 1))), power),
         Slip(shapes(stride=block), power),
@@ -79,67 +97,6 @@ def response_shape(mine: Callable[[str, int, int], Any]) -> Verdict:
     ]
     praise = "Each block has half as many rows and columns as the one before, and, up to block 4, twice as many maps."
     return compare(lambda: [as_tuple(mine(*case)) for case in cases], right, slips, praise, cases)
-
-
-def receptive_field(mine: Callable[[str, Sequence[str]], Any]) -> Verdict:
-    """Exercise 2: the receptive field of a layer, in pixels along one side."""
-    cases = ["conv1_1", "conv1_2", "conv2_1", "conv3_2", "conv4_2", "conv5_1"]
-
-    def fields(
-        added: int = KERNEL - 1,
-        pool: int = 1,
-        stride: int = 2,
-        stride_first: bool = False,
-        pool_first: bool = True,
-        everywhere: bool = False,
-        in_strides: bool = True,
-        included: int = 1,
-    ) -> list[int]:
-        """The right fields, or those of a mistake.
-
-        added, pool: how much a convolution and a pooling add, in strides unless in_strides is False. stride: of a
-        pooling. stride_first: update the stride before the field. pool_first: before the convolution. everywhere:
-        before each. included: 0 stops before the layer, 2 stops after the next one.
-        """
-        found = []
-        for layer in cases:
-            r = j = 1
-            for name in LAYERS[: LAYERS.index(layer) + included]:
-                pooled = everywhere or starts_a_block(name)
-                r += 0 if pool_first else added * j
-                if pooled:
-                    r += pool * (j * stride if stride_first else j if in_strides else 1)
-                    j *= stride
-                r += added * j if pool_first else 0
-            found.append(r)
-        return found
-
-    right = fields()
-    start = "begin with a single pixel."
-    slips = [
-        Slip(fields(stride=1), "You forget the stride of a pooling: one step after it is two steps before it."),
-        Slip(fields(pool=0), "The poolings are missing: a pooling takes two neighbors, so it widens the field, too."),
-        Slip(fields(pool=0, stride=1), "The poolings are missing altogether."),
-        Slip(
-            fields(stride_first=True),
-            "A pooling widens the field by the stride before it, j, not 2 j. In which order do you update the two?",
-        ),
-        Slip(fields(pool_first=False), "The pooling comes before the first convolution of its block, not after it."),
-        Slip(fields(everywhere=True), "Only a pooling doubles the stride: which layers have one before them?"),
-        Slip(fields(in_strides=False), "A pooling widens the field by j, which is 1 only before the first one."),
-        Slip(fields(added=KERNEL), "Each convolution adds too much: one of its three responses was counted before."),
-        Slip(fields(added=1), "A convolution adds a step on both sides: 2 j."),
-        Slip([r + 1 for r in right], f"One too many: {start}"),
-        Slip([r - 1 for r in right], f"One too few: {start}"),
-        Slip(fields(included=2), "You count one layer too many: stop after the given layer."),
-        Slip(fields(included=0), "You stop before the given layer."),
-        Slip([fields(included=len(LAYERS))[0]] * len(cases), "You never stop: this is the field of the last layer."),
-        Slip([field_of_view(layer)[1] for layer in cases], "This is the stride j. The field is r."),
-        Slip(lambda answers: any(r != int(r) for r in answers), "There are no parts of a pixel: give whole numbers."),
-        Slip([r**2 for r in right], "This is the number of pixels in the square. How wide is it?"),
-    ]
-    praise = "A response of conv5_1 in VGG-19 depends on 156 pixels: its style loss sees no larger structure."
-    return compare(lambda: [mine(layer, list(LAYERS)) for layer in cases], right, slips, praise, cases)
 
 
 def rescaled(mine: Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]) -> Verdict:
@@ -163,8 +120,8 @@ def rescaled(mine: Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tens
         return torch.cat([W.flatten(), b.flatten()])
 
     def answer() -> Tensor:
-        pair = mine(weight.clone(), bias.clone(), s_before, s)
-        if pair is None or not isinstance(pair, (tuple, list)) or len(pair) != 2:
+        pair = called(mine, weight, bias, s_before, s)
+        if not isinstance(pair, (tuple, list)) or [type(part) for part in pair] != [Tensor, Tensor]:
             raise Refusal("Two tensors are expected, the weight and the bias: `return weight, bias`.")
         return joined(*pair)
 
@@ -186,6 +143,21 @@ def rescaled(mine: Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tens
         Slip(joined(weight * outputs / inputs, b), "The bias is right. The weight is upside down."),
         Slip(joined(weight, b), "The bias is right. The weight must be scaled, too."),
         Slip(joined(W, bias * s), "The weight is right. The bias, too, must be divided by `s`, not multiplied."),
+        Slip(joined(weight, bias), "Nothing is scaled yet."),
+        Slip(joined(weight * outputs / inputs, bias), "The weight is upside down, and the bias must be scaled, too."),
+        Slip(joined(weight * inputs, bias), "The inputs are right. What divides the outputs, and the bias, by `s`?"),
+        Slip(joined(weight * outputs, bias * s), "You multiply by `s`: the response is to be divided by it."),
+        Slip(joined(weight / inputs, b), "You divide by `s_before`, and the outputs are not scaled yet."),
+        Slip(joined(weight / outputs, bias * s), "The bias, too, must be divided by `s`, not multiplied."),
+        Slip(joined(W, b / s), "The weight is right. The bias is divided by `s` once, not twice."),
+        Slip(joined(W, bias - s), "The weight is right. The bias is divided by `s`; nothing is subtracted."),
+        Slip(joined(W, 0 * b), "The weight is right. The bias has become 0."),
+        Slip(joined(W.relu(), b), "A filter may have weights below 0: the ReLU acts on responses."),
+        Slip(
+            joined(weight * s_before.mean() / outputs, b),
+            "Each input has a scale of its own: take `s_before` itself, along axis 1, not its mean.",
+        ),
+        Slip(joined(weight * inputs.sqrt() / outputs.sqrt(), b), "There is no root: the scales are not squares."),
         Slip(joined(W, b * s_before.mean()), "The bias does not depend on the inputs, nor on `s_before`."),
         Slip(
             joined(weight * outputs / inputs, bias * s),
@@ -199,63 +171,3 @@ def rescaled(mine: Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tens
     ]
     praise = "Done for all layers in turn, this changes only the scale of each response."
     return compare(answer, joined(W, b), slips, praise)
-
-
-def seen_pixels(mine: Callable[[str, int, int, Sequence[str]], Any]) -> Verdict:
-    """Exercise 4: the box of pixels that a response depends on, as `seen_box` computes it."""
-    cases = [("conv1_1", 10, 20), ("conv1_2", 7, 9), ("conv2_1", 10, 20), ("conv3_3", 5, 3), ("conv4_2", 0, 2)]
-    right = [seen_box(*case) for case in cases]
-
-    def boxes(first: Callable[[str], int], strided: bool = True) -> list[tuple[int, ...]]:
-        """The boxes if that of the first response starts at first(layer); strided: the next one is j pixels later."""
-        found: list[tuple[int, ...]] = []
-        for layer, row, column in cases:
-            r, j = field_of_view(layer)
-            top, left = (place * (j if strided else 1) + first(layer) for place in (row, column))
-            found.append((top, left, top + r, left + r))
-        return found
-
-    slips = [
-        Slip(
-            boxes(lambda layer: 0),
-            "The size is right, the position is not: a convolution also takes the responses above and to the left.",
-        ),
-        Slip(
-            [(top, left, bottom - 1, right - 1) for top, left, bottom, right in right],
-            "The last row and column are excluded, as in a slice: x[top:bottom].",
-        ),
-        Slip(
-            [(top, left, bottom - top, right - left) for top, left, bottom, right in right],
-            "Return the corners, not the size: (top, left, bottom, right).",
-        ),
-        Slip(
-            [(left, top, right, bottom) for top, left, bottom, right in right],
-            "Rows and columns are swapped: (top, left, bottom, right).",
-        ),
-        Slip(
-            [(top, bottom, left, right) for top, left, bottom, right in right],
-            "The order is (top, left, bottom, right): first the one corner, then the other.",
-        ),
-        Slip(
-            boxes(lambda layer: -(field_of_view(layer)[0] // 2)),
-            "Nearly: after a pooling the box is not centered on row times stride. Follow its top edge by layer.",
-        ),
-        Slip(
-            boxes(lambda layer: -(1 + LAYERS.index(layer))),
-            "A step up in a deep layer is more than one pixel: how many, after the poolings before it?",
-        ),
-        Slip(
-            [tuple(max(0, n) for n in box) for box in right],
-            "You cut the box off at the border of the image. Do not: it may start at a negative row.",
-        ),
-        Slip(
-            lambda answers: any(n != int(n) for box in answers for n in box),
-            "There are no parts of a pixel: give whole numbers, as `//` does.",
-        ),
-        Slip(
-            boxes(lambda layer: seen_box(layer, 0, 0)[0], strided=False),
-            "A step of one response is a step of j pixels: how often do row and column count?",
-        ),
-    ]
-    praise = "Now you can cut out of any image the patch that a response depends on."
-    return compare(lambda: [as_tuple(mine(*case, list(LAYERS))) for case in cases], right, slips, praise, cases)

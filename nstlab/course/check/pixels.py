@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from nstlab.course.check.finite_differences import Loss, Place, central_difference
-from nstlab.course.check.finite_differences import gradient_gap as gradient_gap  # for the notebooks
-from nstlab.course.check.verdict import AUTOGRAD, Slip, Verdict, by_hand, compare, crash, unchanged
+from nstlab.course.check.finite_differences import central_difference as central_difference  # these three for notebooks
+from nstlab.course.check.finite_differences import finite_difference as finite_difference
+from nstlab.course.check.finite_differences import gradient_gap as gradient_gap
+from nstlab.course.check.verdict import AUTOGRAD, Slip, Verdict, by_hand, called, compare, crash
 
 
 def steps_needed(mine: Callable[[float, float], int]) -> Verdict:
@@ -71,68 +71,24 @@ def steps_needed(mine: Callable[[float, float], int]) -> Verdict:
             each(lambda rate, factor: math.ceil(factor / (-2 * math.log(abs(1 - rate))))),
             "The logarithm of the factor is missing: k is an exponent, take the logarithm of both sides.",
         ),
+        Slip(each(lambda rate, factor: math.ceil(exact(rate, factor)) - 1), "One step short: count them once more."),
+        Slip(
+            each(lambda rate, factor: math.floor(2 * exact(rate, factor))),
+            "This is the number of steps for the error, rounded down. The loss is the error squared.",
+        ),
+        Slip(
+            each(lambda rate, factor: math.ceil((1 - 1 / factor) / rate)),
+            "A step takes a share of what is left, not of the start: the loss falls by a factor each time.",
+        ),
+        Slip(
+            each(lambda rate, factor: math.ceil(1 / exact(rate, factor))),
+            "Upside down: a larger factor needs more steps.",
+        ),
         Slip(lambda answers: any(k != int(k) for k in answers), "There are no parts of a step: give a whole number."),
     ]
     praise = "A rate of 0.02 needs 171 steps; a rate of 0.3 needs 10."
     right = each(lambda rate, factor: math.ceil(exact(rate, factor)))
     return compare(lambda: [mine(*case) for case in cases], right, slips, praise, cases)
-
-
-def finite_difference(mine: Callable[[Loss, Tensor, Place, float], Any]) -> Verdict:
-    """Exercise 2: the derivative of a loss by one pixel value, as `central_difference` computes it."""
-    image = torch.linspace(0, 1, 60, dtype=torch.float64).reshape(1, 3, 4, 5)
-    place, h = (0, 1, 2, 3), 0.1  # large, so that one-sided and two-sided differences are not equal
-
-    def loss(x: Tensor) -> Tensor:
-        return torch.sin(3 * x).sum()
-
-    def answer() -> Any:
-        given = image.clone()
-        slope = mine(loss, given, place, h)
-        unchanged(given, image)
-        return slope
-
-    def loss_with(value: float) -> float:
-        moved = image.clone()
-        moved[place] = value
-        return loss(moved).item()
-
-    x = image[place].item()
-    up, here, down = loss_with(x + h), loss(image).item(), loss_with(x - h)
-    one_sided = "You step to one side only. If you step to both, the error is of order h squared instead of h."
-    not_moved = "One of the two is still the image itself, but you divide by 2 h: a step of h down from +h leads to 0."
-    slips = [
-        Slip((up - down) / h, "Too large by a factor of 2: how far apart are the two points at which you evaluate?"),
-        Slip(up - down, "That is the rise. A slope is the rise divided by something."),
-        Slip((up - down) / 2, "You divide by 2. By which distance should the rise be divided?"),
-        Slip((up - down) / 2 * h, "`/ 2 * h` divides by 2 and then multiplies by h: it needs parentheses."),
-        Slip((down - up) / (2 * h), "The sign is wrong: which of the two values is subtracted from which?"),
-        Slip((up - here) / h, one_sided),
-        Slip((here - down) / h, one_sided),
-        Slip((up - here) / (2 * h), not_moved),
-        Slip((here - down) / (2 * h), not_moved),
-        Slip(0.0, "Both losses are equal: two names for one tensor? Each of the two points needs its own `clone()`."),
-        Slip(up - down / (2 * h), "Only the second value is divided: the difference needs parentheses."),
-        Slip(
-            (loss_with(h) - loss_with(-h)) / (2 * h),
-            "The value at `place` becomes h. It should change by h: `+=`, `-=`.",
-        ),
-        Slip(
-            (loss_with(x * (1 + h)) - loss_with(x * (1 - h))) / (2 * h),
-            "The value is multiplied. It should move by h, however large it is.",
-        ),
-        Slip((up + down) / (2 * h), "You add the two values. A slope is made of their difference."),
-        Slip(
-            (loss(image + h) - loss(image - h)).item() / (2 * h),
-            "All pixels were moved. Move only the value at `place`.",
-        ),
-        Slip(
-            3 * torch.cos(3 * image[place]),
-            "This is the exact derivative. The judge does not ask autograd, and uses the h it is given.",
-        ),
-    ]
-    right = central_difference(loss, image, place, h)
-    return compare(answer, right, slips, "With this you can check any gradient.")
 
 
 def projected_step(mine: Callable[[Tensor, Tensor, float], Tensor]) -> Verdict:
@@ -143,12 +99,6 @@ def projected_step(mine: Callable[[Tensor, Tensor, float], Tensor]) -> Verdict:
     x = torch.tensor([0.1, 0.5, 0.95, 1.0]).reshape(1, 1, 2, 2)
     g = torch.tensor([3.0, -0.4, -2.0, 1.5]).reshape(1, 1, 2, 2)
     rate = 0.5
-
-    def answer() -> Any:
-        given = x.clone()
-        stepped = mine(given, g.clone(), rate)
-        unchanged(given, x)
-        return stepped
 
     step = x - rate * g
     clamped_gradient = "You clamp the gradient. It is the image that must stay in [0, 1]."
@@ -170,11 +120,21 @@ def projected_step(mine: Callable[[Tensor, Tensor, float], Tensor]) -> Verdict:
         Slip((x - g).clamp(0, 1), "The rate is missing."),
         Slip((x - g / rate).clamp(0, 1), "You divide by the rate: a larger rate should make a longer step."),
         Slip((-rate * g).clamp(0, 1), "This is the step alone. Where does it start?"),
+        Slip(
+            torch.where((step < 0) | (step > 1), 0.0, step),
+            "You set what leaves [0, 1] to 0. What is above 1 becomes 1.",
+        ),
+        Slip(step % 1, "`%` lets a pixel come in again at the other end. It should stop at the border."),
+        Slip((x - rate * g.sign()).clamp(0, 1), "This is the sign of the gradient. Its size counts, too."),
+        Slip((rate * g - x).clamp(0, 1), "The sign is wrong: the step is subtracted from the image."),
+        Slip(step.abs().clamp(max=1), "A value below 0 becomes 0: it is not mirrored."),
+        Slip(x - (rate * g).clamp(0, 1), "You clamp the step. It is the image that must stay in [0, 1]."),
         Slip(x, "Nothing has moved."),
         Slip((step - step.min()) / (step.max() - step.min()), stretched),
         Slip(step.sigmoid(), stretched),
     ]
-    return compare(answer, step.clamp(0, 1), slips, "Every optimizer of this package ends its steps in this way.")
+    praise = "Every optimizer of this package ends its steps in this way."
+    return compare(lambda: called(mine, x, g, rate), step.clamp(0, 1), slips, praise)
 
 
 def total_variation_gradient(mine: Callable[[Tensor], Tensor]) -> Verdict:
@@ -213,6 +173,13 @@ def total_variation_gradient(mine: Callable[[Tensor], Tensor]) -> Verdict:
         Slip(gradient(across=0 * across), "The neighbors to the left and right are missing."),
         Slip(gradient(down=0 * down), "The neighbors above and below are missing."),
         Slip(
+            gradient(down.square(), across.square()),
+            "These are squares. Each neighbor pulls with the difference itself.",
+        ),
+        Slip(4 * x - gradient(), "These are the neighbors alone. What becomes of 4 x?"),
+        Slip(gradient() / x.numel(), "This is the gradient of a mean. The loss is a sum."),
+        Slip(gradient(across=-across), "The differences of both directions are added, not subtracted."),
+        Slip(
             gradient(down.sign(), across.sign()), "Each neighbor pulls with the difference itself, not with its sign."
         ),
         Slip(
@@ -238,4 +205,4 @@ def total_variation_gradient(mine: Callable[[Tensor], Tensor]) -> Verdict:
     praise = (
         "Inside the picture it is 4 x minus the four neighbors, the discrete Laplacian. Notebook 07 has a larger one."
     )
-    return compare(lambda: by_hand(mine, x.clone()), gradient(), slips, praise)
+    return compare(lambda: by_hand(mine, x), gradient(), slips, praise)

@@ -11,7 +11,7 @@ from torch.nn.functional import normalize, relu
 from nstlab import gram_matrix as right_gram_matrix
 from nstlab import layer_style_loss as right_layer_style_loss
 from nstlab import mean_gram_matrix
-from nstlab.course.check.verdict import AUTOGRAD, Slip, Verdict, by_hand, compare, crash
+from nstlab.course.check.verdict import AUTOGRAD, Slip, Verdict, by_hand, called, compare, crash
 
 
 def examples() -> tuple[Tensor, Tensor]:
@@ -44,7 +44,7 @@ def gram_matrix(mine: Callable[[Tensor], Tensor]) -> Verdict:
         return rows @ rows.mT
 
     return compare(
-        lambda: mine(F),
+        lambda: called(mine, F),
         right,
         [
             Slip(
@@ -66,6 +66,10 @@ def gram_matrix(mine: Callable[[Tensor], Tensor]) -> Verdict:
             Slip(rows * rows, "Each response is multiplied by itself. A matrix product is `@`."),
             Slip(right.triu(), "Half of the matrix is missing: G_ki is G_ik."),
             Slip(right / 2, "There is no half in equation 2."),
+            Slip(right / 3, "This is divided by N. Equation 2 does not divide."),
+            Slip(right.square(), "The matrix is squared. Equation 2 is its one product."),
+            Slip(right.tril(), "Half of the matrix is missing: G_ki is G_ik."),
+            Slip(right @ right, "This is G times G. One product, of F with itself, is enough."),
             Slip(gram(normalize(rows, dim=2)), "You normalize the rows. Equation 2 takes the responses as they are."),
             Slip(gram(rows.sum(2, keepdim=True)), "You sum over the places before you multiply."),
             Slip(rows.square().sum(2), "This is the diagonal. The matrix also has the products of different filters."),
@@ -120,7 +124,7 @@ def shuffled(mine: Callable[[Tensor, Tensor], Tensor]) -> Verdict:
         ),
     ]
     praise = "The places have another order, and at each place the filters still belong together."
-    return compare(lambda: mine(F, order), right, slips, praise)
+    return compare(lambda: called(mine, F, order), right, slips, praise)
 
 
 def layer_style_loss(mine: Callable[[Tensor, Tensor], Tensor]) -> Verdict:
@@ -142,7 +146,7 @@ def layer_style_loss(mine: Callable[[Tensor, Tensor], Tensor]) -> Verdict:
     same_M = "Both Gram matrices are divided by the same M, the {}'s. Divide each by the M of its own image."
     tutorial = sum_of_squares(N * M, N * M_A) / N**2
     return compare(
-        lambda: mine(F, S),
+        lambda: called(mine, F, S),
         right,
         [
             Slip(
@@ -194,6 +198,14 @@ def layer_style_loss(mine: Callable[[Tensor, Tensor], Tensor]) -> Verdict:
             Slip((G / M - A / M_A).sum().square() / (4 * N**2), "You square the sum. The equation sums the squares."),
             Slip((G / M - A / M_A).norm() / (4 * N**2), "There is no root in the equation."),
             Slip(tutorial, "Many tutorials take this mean of squares, with G / (N M). Equation 3 divides differently."),
+            Slip((G / M + A / M_A).square().sum() / (4 * N**2), "You add the two matrices: where is the minus?"),
+            Slip((G / M).square().sum() / (4 * N**2), "The style image is missing: what is G compared with?"),
+            Slip((A / M_A).square().sum() / (4 * N**2), "The pastiche is missing: what is A compared with?"),
+            Slip(
+                ((G / M).square() - (A / M_A).square()).sum() / (4 * N**2),
+                "Both are squared separately. The equation squares their difference.",
+            ),
+            Slip(-right, "A loss is not negative: where does the minus come from?"),
             Slip((G / M - A / M_A).abs().sum() / (4 * N**2), "These are absolute differences: where is the square?"),
         ],
         "Equation 3 for one layer, and for images of any size.",

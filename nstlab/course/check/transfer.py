@@ -1,4 +1,4 @@
-"""The self-checks of notebook 05: equation 4, its weights, and a term of the learner's own."""
+"""The self-checks of notebook 05: equation 4 and its weights; `roughness` has the term of the learner's own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from functools import lru_cache
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from nstlab import (
     CONTENT_LAYER,
@@ -20,7 +19,8 @@ from nstlab import (
     mean_gram_matrix,
     stylize,
 )
-from nstlab.course.check.verdict import Slip, Verdict, compare, crash
+from nstlab.course.check.roughness import roughness as roughness  # for notebook 05
+from nstlab.course.check.verdict import Slip, Verdict, called, compare, crash
 
 TotalLoss = Callable[[Tensor, VGG, Tensor, Mapping[str, Tensor], float, float], Tensor]
 ALPHA, BETA = 0.01, 30.0  # with these, every slip changes the total by more than the tolerance
@@ -63,6 +63,23 @@ def total_loss(mine: TotalLoss) -> Verdict:
         Slip(ALPHA * C, "This is the content term alone: equation 4 has a second one."),
         Slip(BETA * S, "This is the style term alone: equation 4 has a second one."),
         Slip(crash("KeyError"), "The network gives the layers you ask it for: CONTENT_LAYER and all STYLE_LAYERS."),
+        Slip(
+            (ALPHA * C + BETA * 5 * S) / 5, "Only the style losses have the weight 1/5: the content's is alpha alone."
+        ),
+        Slip(ALPHA * C + BETA * 5 * S / 4, "There are five style layers: each has the weight 1/5."),
+        Slip(ALPHA * C + BETA * S / 5, "The style losses are divided by 5 twice."),
+        Slip(C + BETA * S, "Alpha is missing."),
+        Slip(ALPHA * C + S, "Beta is missing."),
+        Slip(C + 5 * S, "Both terms are there, but they are not weighted, nor the style layers among themselves."),
+        Slip(ALPHA * C * BETA * S, "The terms are added, not multiplied."),
+        Slip(
+            ALPHA * C / 2 + BETA * S,
+            "The content term is too small by a factor of 2: `content_loss` has its half already.",
+        ),
+        Slip(
+            ALPHA * C + BETA * E[STYLE_LAYERS[0]],
+            "Only the first style layer is in it: is a `return` or a sum indented too far?",
+        ),
         Slip(C + S, "Both terms are there, but they are not weighted."),
         Slip(BETA * C + ALPHA * S, "The weights are swapped: which of the two is the content's?"),
         Slip(ALPHA * C + BETA * 5 * S, "Each of the five style layers has weight 1: what are the w_l of [1]?"),
@@ -81,7 +98,7 @@ def total_loss(mine: TotalLoss) -> Verdict:
             "Only one style layer is in the sum: the loop overwrites the others.",
         ),
     ]
-    verdict = compare(lambda: mine(image, vgg, P, A, ALPHA, BETA), ALPHA * C + BETA * S, slips)
+    verdict = compare(lambda: called(mine, image, vgg, P, A, ALPHA, BETA), ALPHA * C + BETA * S, slips)
     if not verdict.passed:
         return verdict
     by_content, by_style = (torch.autograd.grad(term, pixels, retain_graph=True)[0] for term in (ALPHA * C, BETA * S))
@@ -136,6 +153,14 @@ def alpha_of(mine: Callable[[float, Tensor], float]) -> Verdict:
         Slip(2 * weight * P.numel() / squares, "The unit is a sum over all responses, as equation 1 is, not a mean."),
         Slip(weight / (P.sum().item() / 2), "The unit is a sum of the *squares* of the responses."),
         Slip(weight / squares**0.5, "No root: the loss is the square of a distance."),
+        Slip(4 * weight / squares, "Equation 1 has one half in front of the sum."),
+        Slip(2 * weight / P.sum().item() ** 2, "The sum is squared. The unit is a sum of squares."),
+        Slip(weight * squares / P.numel(), "The other way round, and a mean: the unit is a sum, below the line."),
+        Slip(-2 * weight / squares, "A weight is not negative: where does the minus come from?"),
+        Slip(
+            lambda alpha: alpha == 0 or alpha == math.inf,
+            "L_content(P, P) is 0. The unit is the loss if every response is 0: L_content(0, P).",
+        ),
         Slip(weight, "The relative loss has a unit, and equation 1 is not one as well: what is it measured in?"),
         Slip(squares / (2 * weight), "Upside down: a larger content_weight is a larger alpha."),
         Slip(weight * P.numel() / squares, "The unit is half of the sum of the squares, not their mean."),
@@ -144,7 +169,7 @@ def alpha_of(mine: Callable[[float, Tensor], float]) -> Verdict:
         Slip(2 / squares, "This is alpha for a content_weight of 1: multiply it by content_weight."),
     ]
     return compare(
-        lambda: mine(weight, P),
+        lambda: called(mine, weight, P),
         2 * weight / squares,
         slips,
         "With this alpha, alpha L_content is content_weight if every response is 0.",
@@ -178,58 +203,3 @@ def balance(content_weight: float | None) -> Verdict:
     if left > high:
         return Verdict(False, f"{ends}: most of the content is lost. It should have more weight.")
     return Verdict(False, f"{ends}: most of the content is there. The style should have more weight.")
-
-
-def roughness(mine: Callable[[Tensor], Tensor]) -> Verdict:
-    """Exercise 4: the sum of the squared differences of neighboring pixels.
-
-        R(x) = sum (x_{i+1,j} - x_ij)^2 + sum (x_{i,j+1} - x_ij)^2
-
-    >>> roughness(lambda x: x.diff(dim=2).square().sum() + x.diff(dim=3).square().sum())
-    Right. It is zero for an image of one color, and every speck increases it.
-    """
-    x = torch.rand(1, 3, 5, 7, generator=torch.Generator().manual_seed(6))
-    down, across = x.diff(dim=2), x.diff(dim=3)
-
-    def variation(x: Tensor) -> Tensor:
-        return x.diff(dim=2).square().sum() + x.diff(dim=3).square().sum()
-
-    right = variation(x)
-    around = (x - x.roll(1, 2)).square().sum() + (x - x.roll(1, 3)).square().sum()
-    slips = [
-        Slip(down.square().sum(), "Only neighbors above each other are compared: what about those side by side?"),
-        Slip(across.square().sum(), "Only neighbors side by side are compared: what about those above each other?"),
-        Slip(
-            down.abs().sum() + across.abs().sum(),
-            "These are absolute differences: what does the equation do to each one?",
-        ),
-        Slip(
-            down.sum() + across.sum(), "Differences of both signs cancel: what does the equation do to each one first?"
-        ),
-        Slip(down.square().mean() + across.square().mean(), "These are means: the equation has sums."),
-        Slip(around, "The last row is compared with the first one: the picture has no neighbors beyond its border."),
-        Slip(crash("must match the size"), "The two kinds of difference have different shapes: sum each, then add."),
-        *(
-            Slip(
-                variation(pad(x, sides)), "You have padded with zeros: beyond its border the picture has no neighbors."
-            )
-            for sides in ((0, 1, 0, 1), (1, 0, 1, 0), (1, 1, 1, 1))
-        ),
-        Slip(right + x.diff(dim=1).square().sum(), "Dimension 1 holds the colors of one pixel: they are no neighbors."),
-        Slip(
-            x.diff(dim=1).square().sum() + down.square().sum(), "Dimension 1 holds the colors: rows are 2, columns 3."
-        ),
-        Slip((down.sum() + across.sum()).square(), "You square the sum: the equation sums the squares."),
-        Slip(down.norm() + across.norm(), "There is no root in the equation."),
-        Slip(right / x.numel(), "You divide by the number of values: the equation has sums alone."),
-        Slip(down.square().sum() - across.square().sum(), "The two sums are added, not subtracted."),
-        Slip(
-            down[..., 1:].square().sum() + across[:, :, 1:].square().sum(),
-            "Pairs in the first row or column are left out, though they are neighbors.",
-        ),
-        Slip(variation(x.mean(1, keepdim=True)), "The colors are averaged first. Each color counts by itself."),
-        Slip(right.sqrt(), "There is no root in the equation."),
-        Slip(right / 2, "Too small by a factor of 2: the equation has no factor in front."),
-        Slip(2 * right, "Too large by a factor of 2: count every pair once."),
-    ]
-    return compare(lambda: mine(x), right, slips, "It is zero for an image of one color, and every speck increases it.")

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import torch
 
 from nstlab.course.check.crashes import explain
+
+FACTORS = (-1.0, 2.0, 0.5, 4.0, 0.25)  # of a second mistake besides one that has a hint
 
 
 @dataclass(frozen=True)
@@ -51,13 +54,17 @@ class Refusal(Exception):
     """What comes back cannot be compared; the message is the hint. Raised by the `answer` of a check."""
 
 
-def unchanged(given: torch.Tensor, image: torch.Tensor) -> None:
-    """Refuse an answer that has changed the image it was given.
+def called(mine: Callable[..., Any], *arguments: Any) -> Any:
+    """The result of a function that must leave its arguments as they are. Raises Refusal if it has changed a tensor.
 
-    >>> unchanged(torch.ones(2), torch.ones(2))
+    >>> called(lambda x: 2 * x, torch.ones(1))
+    tensor([2.])
     """
-    if not torch.equal(given, image):
-        raise Refusal("The image you were given has changed. Work on a copy: `image.clone()`.")
+    given = [value.clone() if isinstance(value, torch.Tensor) else value for value in arguments]
+    result = mine(*given)
+    if any(isinstance(a, torch.Tensor) and not torch.equal(a, b) for a, b in zip(arguments, given, strict=True)):
+        raise Refusal("What you were given has changed. Work on a copy: `x.clone()`, and `x = x + ...` for `x += ...`.")
+    return result
 
 
 def crash(pattern: str) -> Callable[[Any], bool]:
@@ -78,7 +85,7 @@ def by_hand(mine: Callable[..., Any], *arguments: Any) -> Any:
     tensor([2.])
     """
     with torch.no_grad():
-        return mine(*arguments)
+        return called(mine, *arguments)
 
 
 AUTOGRAD = crash("does not require grad")  # what `by_hand` raises for an answer that asks autograd
@@ -114,10 +121,28 @@ def compare(
             return Verdict(False, slip.hint)
     if isinstance(outcome, Exception):
         return Verdict(False, explain(outcome))
+    twice = scaled_slip(outcome, right, slips)
+    if twice:
+        return Verdict(False, twice)
     for k, case in enumerate(cases):
         if not equal(outcome[k], right[k]):
             return Verdict(False, f"With {case} it gives {outcome[k]}: follow that case by hand, step by step.")
     return Verdict(False, difference(outcome, right))
+
+
+def scaled_slip(outcome: Any, right: Any, slips: Sequence[Slip]) -> str:
+    """The hint of a slip of which the outcome is a plain multiple, two mistakes at once; "" if there is none.
+
+    >>> scaled_slip(1.0, 7.0, [Slip(2.0, "A root too many.")])
+    'A root too many. Besides, it is 0.5 times that.'
+    """
+    if any(equal(outcome, factor * right) for factor in FACTORS if isinstance(right, (float, torch.Tensor))):
+        return ""
+    numbers = [slip for slip in slips if isinstance(slip.wrong, (float, torch.Tensor))]
+    for factor, slip in product(FACTORS, numbers):
+        if equal(outcome, factor * slip.wrong):
+            return f"{slip.hint} Besides, it is {factor:g} times that."
+    return ""
 
 
 def equal(mine: Any, right: Any) -> bool:
@@ -166,6 +191,8 @@ def difference(mine: Any, right: Any) -> str:
         wanted = f"A tensor of shape {shape(right)}" if shape(right) else "A number"
         return f"It returns {str(mine)[:40]!r}. {wanted} is expected."
     if a.shape != b.shape:
+        if b.numel() == 1 and equal(a.sum(), b.sum()):
+            return f"These are its parts, of shape {shape(a)}. One number is expected: add them up."
         if equal(a.flatten(), b.flatten()):
             return f"The numbers are right. Return them in the shape {shape(b)}, not {shape(a)}."
         return f"It returns the shape {shape(a)}; the shape {shape(b)} is expected."
