@@ -32,7 +32,7 @@ test: $(READY)  ## lint, types, unit tests, notebooks, browser
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(ONE_THREAD) $(BIN)/python -m pytest $(SIDE_BY_SIDE) --ignore tests/book --ignore tests/dist
+	$(ONE_THREAD) $(BIN)/python -m pytest $(SIDE_BY_SIDE) --dist worksteal --ignore tests/book --ignore tests/dist
 	$(ONE_THREAD) NSTLAB_PROFILE=ci $(BIN)/python -m pytest notebooks $(SIDE_BY_SIDE) --dist loadfile \
 		--nbval-lax --nbval-cell-timeout=120 --nbval-sanitize-with tests/nbval_sanitize.cfg
 

@@ -6,7 +6,6 @@ import pytest
 import torch
 from verdicts import test_a_likely_slip_fails_with_the_hint_that_names_it, test_the_right_answer_passes  # noqa: F401
 
-from nstlab import VGG
 from nstlab.course.check import network as check
 
 
@@ -189,9 +188,9 @@ WRONG = [
 @pytest.mark.parametrize(
     ("layer", "row", "column"), [("conv1_2", 50, 60), ("conv2_2", 30, 20), ("conv3_3", 18, 20), ("conv4_2", 9, 10)]
 )
-def test_seen_box_is_where_the_gradient_of_a_response_is_not_zero(layer, row, column):
+def test_seen_box_is_where_the_gradient_of_a_response_is_not_zero(vgg, layer, row, column):
     x = torch.rand(1, 3, 160, 160, generator=torch.Generator().manual_seed(0)).requires_grad_()
-    F = VGG()(x, [layer])[layer]
+    F = vgg(x, [layer])[layer]
     (gradient,) = torch.autograd.grad(F[0, :, row, column].sum(), x)
     rows, columns = ((gradient != 0).any(dim=d).any(dim=0).any(dim=0).nonzero().flatten() for d in (3, 2))
     measured = (rows[0].item(), columns[0].item(), rows[-1].item() + 1, columns[-1].item() + 1)

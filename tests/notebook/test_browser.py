@@ -166,27 +166,47 @@ def wait_for_server(address: str, server: subprocess.Popen, log: Path) -> None:
     pytest.fail(f"JupyterLab did not start:\n{log.read_text()[-3000:]}", pytrace=False)
 
 
-@pytest.fixture
-def page(lab):
-    """A page of a new browser; `page.complaints` collects the errors of its console."""
+@pytest.fixture(scope="module")
+def browser():
+    """A browser, whose pages share a cache: JupyterLab is large."""
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
         try:
-            page = browser.new_page(viewport={"width": 1280, "height": 900})
-            page.set_default_timeout(20_000)
-            page.complaints = []
-            blank = {"body": "<svg xmlns='http://www.w3.org/2000/svg'/>", "content_type": "image/svg+xml"}
-            page.route(re.compile(r"^https?://(?!127\.0\.0\.1)"), lambda route: route.fulfill(**blank))  # the badge
-            page.on("console", lambda said: said.type == "error" and page.complaints.append(said.text))
-            page.on("pageerror", lambda error: page.complaints.append(str(error)))
-            yield page
+            yield browser.new_context()
         finally:
             browser.close()
-            with urllib.request.urlopen(f"{lab}/api/kernels", timeout=20) as answer:
-                kernels = json.load(answer)
-            for kernel in kernels:
-                end = urllib.request.Request(f"{lab}/api/kernels/{kernel['id']}", method="DELETE")
-                urllib.request.urlopen(end, timeout=20).close()
+
+
+@pytest.fixture(scope="module")
+def opened(lab, browser, notebook):
+    """A page with a notebook whose cells have run and whose runs are longer now: one for all tests of this notebook."""
+    page = browser.new_page()
+    try:
+        page.set_default_timeout(20_000)
+        page.complaints = []  # the errors of its console
+        blank = {"body": "<svg xmlns='http://www.w3.org/2000/svg'/>", "content_type": "image/svg+xml"}
+        page.route(re.compile(r"^https?://(?!127\.0\.0\.1)"), lambda route: route.fulfill(**blank))  # the badge
+        page.on("console", lambda said: said.type == "error" and page.complaints.append(said.text))
+        page.on("pageerror", lambda error: page.complaints.append(str(error)))
+        open_and_run(page, lab, notebook)
+        ask(page, "1", LONGER)
+        yield page
+    finally:
+        page.close()
+        with urllib.request.urlopen(f"{lab}/api/kernels", timeout=20) as answer:
+            kernels = json.load(answer)
+        for kernel in kernels:
+            end = urllib.request.Request(f"{lab}/api/kernels/{kernel['id']}", method="DELETE")
+            urllib.request.urlopen(end, timeout=20).close()
+
+
+@pytest.fixture
+def page(opened):
+    """The page, as wide as most screens; its console must show no error until the end of the test."""
+    opened.set_viewport_size({"width": 1280, "height": 900})
+    yield opened
+    complaints, opened.complaints = opened.complaints, []
+    assert not complaints, complaints
 
 
 def open_and_run(page, lab: str, notebook: str) -> None:
@@ -241,12 +261,42 @@ def wait_for_epoch(page, live, above: int) -> int:
     return epoch(live)
 
 
-@pytest.mark.parametrize("notebook", pages())
-def test_a_run_is_started_paused_weighted_stepped_and_stopped_by_clicks(page, lab, notebook, record_property):
-    began = time.monotonic()
-    open_and_run(page, lab, notebook)
-    record_property("seconds to run all cells", round(time.monotonic() - began, 1))
-    ask(page, "1", LONGER)
+of_the_generated_one = pytest.mark.parametrize("notebook", [GENERATED], scope="module")
+
+
+@pytest.mark.parametrize("width", [1280, 800])
+@of_the_generated_one
+def test_a_panel_keeps_its_height_and_the_focus_and_tells_what_it_shows(page, width):
+    page.set_viewport_size({"width": width, "height": 900})
+    page.evaluate("jupyterapp.shell.collapseLeft()")
+    live, heights = page.locator(".nstlab-live").first, {}
+    live.scroll_into_view_if_needed()
+    said = live.get_by_role("status")
+
+    def press_space_on(name: str) -> None:
+        heights[name] = live.bounding_box()["height"]
+        button = live.get_by_role("button", name=name)
+        button.focus()
+        page.keyboard.press("Space")
+        sync_api.expect(said).to_have_text(re.compile(STATES[name]))
+        sync_api.expect(button).to_be_focused()
+        sync_api.expect(button).to_be_enabled()
+
+    STATES = {"Start": "Running", "Pause": "Paused", "Step": "Paused", "Stop": "Stopped", "Reset": "Ready"}
+    press_space_on("Start")
+    wait_for_epoch(page, live, above=2)
+    sync_api.expect(live.get_by_role("img", name=re.compile(r"^The pastiche, after \d+ epochs$"))).to_be_visible()
+    for slider in live.get_by_role("slider").all():
+        assert slider.get_attribute("aria-label").startswith("weight of ")
+    for name in ("Pause", "Step", "Start", "Stop", "Reset"):
+        press_space_on(name)
+        save_screenshot(page, f"panel-{width}-{name}")
+    heights["the end"] = live.bounding_box()["height"]
+    assert max(heights.values()) - min(heights.values()) <= 4, heights
+
+
+@pytest.mark.parametrize("notebook", pages(), scope="module")
+def test_a_run_is_started_paused_weighted_stepped_and_stopped_by_clicks(page, notebook, record_property):
     live = page.locator(".nstlab-live").first
     live.scroll_into_view_if_needed()
     save_screenshot(page, f"{notebook}-1-ready")
@@ -297,49 +347,14 @@ def test_a_run_is_started_paused_weighted_stepped_and_stopped_by_clicks(page, la
     with Image.open(download.value.path()) as saved:
         assert saved.format == "PNG" and f"{saved.width} × {saved.height} pixels" in status.inner_text()
     save_screenshot(live, f"{notebook}-5-stopped")
-    assert not page.complaints, page.complaints
 
 
 @pytest.mark.parametrize("width", [1280, 800])
-@pytest.mark.parametrize("notebook", [GENERATED])
-def test_a_panel_keeps_its_height_and_the_focus_and_tells_what_it_shows(page, lab, notebook, width):
-    open_and_run(page, lab, notebook)
-    ask(page, "1", LONGER)
+@of_the_generated_one
+def test_nothing_is_cut_off_and_pictures_wrap(page, width):
     page.set_viewport_size({"width": width, "height": 900})
     page.evaluate("jupyterapp.shell.collapseLeft()")
-    live, heights = page.locator(".nstlab-live").first, {}
-    live.scroll_into_view_if_needed()
-    said = live.get_by_role("status")
-
-    def press_space_on(name: str) -> None:
-        heights[name] = live.bounding_box()["height"]
-        button = live.get_by_role("button", name=name)
-        button.focus()
-        page.keyboard.press("Space")
-        sync_api.expect(said).to_have_text(re.compile(STATES[name]))
-        sync_api.expect(button).to_be_focused()
-        sync_api.expect(button).to_be_enabled()
-
-    STATES = {"Start": "Running", "Pause": "Paused", "Step": "Paused", "Stop": "Stopped", "Reset": "Ready"}
-    press_space_on("Start")
-    wait_for_epoch(page, live, above=2)
-    sync_api.expect(live.get_by_role("img", name=re.compile(r"^The pastiche, after \d+ epochs$"))).to_be_visible()
-    for slider in live.get_by_role("slider").all():
-        assert slider.get_attribute("aria-label").startswith("weight of ")
-    for name in ("Pause", "Step", "Start", "Stop", "Reset"):
-        press_space_on(name)
-        save_screenshot(page, f"panel-{width}-{name}")
-    heights["the end"] = live.bounding_box()["height"]
-    assert max(heights.values()) - min(heights.values()) <= 4, heights
-    assert not page.complaints, page.complaints
-
-
-@pytest.mark.parametrize("width", [1280, 800])
-@pytest.mark.parametrize("notebook", [GENERATED])
-def test_nothing_is_cut_off_and_pictures_wrap(page, lab, notebook, width):
-    page.set_viewport_size({"width": width, "height": 900})
-    open_and_run(page, lab, notebook)
-    page.evaluate("jupyterapp.shell.collapseLeft()")
+    page.evaluate("new Promise(laid_out => requestAnimationFrame(() => requestAnimationFrame(laid_out)))")
     row = page.get_by_role("group", name="Three pictures").get_by_role("img")
     tops = {round(picture.bounding_box()["y"]) for picture in row.all()}
     assert len(tops) == (1 if width == 1280 else 2)
@@ -353,9 +368,8 @@ def test_nothing_is_cut_off_and_pictures_wrap(page, lab, notebook, width):
         assert picture.get_attribute("alt")
 
 
-@pytest.mark.parametrize("notebook", [name for name in with_a_live_run() if name == GENERATED])
-def test_a_picture_is_chosen_and_a_bad_path_gives_one_line(page, lab, notebook, tmp_path):
-    open_and_run(page, lab, notebook)
+@of_the_generated_one
+def test_a_picture_is_chosen_and_a_bad_path_gives_one_line(page, tmp_path):
     picker = page.locator(".nstlab-picker").first
     sync_api.expect(picker.get_by_alt_text("Red panda")).to_be_visible()
     picker.get_by_label("content sample").select_option("Nokota horse stud band (meadow, blue sky)")
@@ -374,12 +388,10 @@ def test_a_picture_is_chosen_and_a_bad_path_gives_one_line(page, lab, notebook, 
     sync_api.expect(picker.get_by_alt_text("mine.jpg")).to_be_visible()
     assert ask(page, "isinstance(picker.image, bytes)")
     save_screenshot(page, "picker-upload")
-    assert not page.complaints, page.complaints
 
 
-@pytest.mark.parametrize("notebook", [GENERATED])
-def test_regions_are_selected_by_clicks_and_keys_then_merged_and_paired_anew(page, lab, notebook):
-    open_and_run(page, lab, notebook)
+@of_the_generated_one
+def test_regions_are_selected_by_clicks_and_keys_then_merged_and_paired_anew(page):
     editor = page.locator(".nstlab-regions")
     content = editor.get_by_alt_text("The content image")
     content.scroll_into_view_if_needed()
@@ -425,4 +437,3 @@ def test_regions_are_selected_by_clicks_and_keys_then_merged_and_paired_anew(pag
     sync_api.expect(editor.get_by_alt_text("Selected: left.").first).to_be_visible()
     page.mouse.up()  # on the image as it is now: the click counts
     sync_api.expect(middle).to_be_checked()
-    assert not page.complaints, page.complaints

@@ -1,16 +1,13 @@
 """The widgets, used by clicks and by calls: the effect of the buttons on a run, and of a run on the page."""
 
-import subprocess
 import sys
 import threading
 import time
 from xml.etree import ElementTree
 
 import ipywidgets
-import nbformat
 import pytest
 import torch
-from nbclient import NotebookClient
 
 from nstlab.base.files.decoding import ImageError
 from nstlab.base.records import DivergenceError, Record
@@ -26,20 +23,6 @@ from nstlab.objective import Objective, Point
 from nstlab.optimizers import Descent
 from nstlab.runs import Run
 from nstlab.terms import Term
-
-TINY = """
-import torch
-from nstlab.objective import Objective
-from nstlab.terms import Term
-from nstlab.runs import Run
-from nstlab.optimizers import Descent
-from nstlab.notebook.run_panel import LiveRun
-
-def make_run(steps):
-    distance = Term(lambda x, _: (x - 0.3).square().sum())
-    objective = Objective({"distance": distance}, {"distance": 1.0}, size=(32, 48))
-    return Run(Descent(objective, torch.zeros(1, 3, 32, 48), rate=1e-3), steps, [objective])
-"""  # the start of a program that runs in another process
 
 
 class Bowl:
@@ -387,18 +370,6 @@ def test_a_cell_that_runs_again_stops_what_it_started_before(lives):
     assert first.player.state == second.player.state == "stopped" and elsewhere.player.state == "running"
 
 
-def test_python_can_exit_during_a_run():
-    code = f"""{TINY}
-import time
-live = LiveRun(lambda: make_run(steps=10**6), mode="thread")
-live.start()
-while len(live.history) < 50:
-    time.sleep(0.01)
-"""
-    ended = subprocess.run([sys.executable, "-c", code], timeout=120, capture_output=True, text=True)
-    assert (ended.returncode, ended.stderr) == (0, "")
-
-
 # The foreground
 
 
@@ -500,13 +471,6 @@ def test_only_a_page_outside_of_colab_is_interactive(monkeypatch, sender):
     assert is_interactive(message) is answer
     monkeypatch.setitem(sys.modules, "google.colab", None)
     assert is_interactive(message) is False
-
-
-def test_a_notebook_that_a_program_executes_runs_in_the_foreground():
-    code = f"{TINY}\nlive = LiveRun(lambda: make_run(steps=12))\nlive.start()\nprint(live.player.threaded, live)"
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
-    NotebookClient(notebook, timeout=120).execute()
-    assert notebook.cells[0].outputs[0].text == "False <live run: Finished, epoch 12 of 12>\n"
 
 
 # Errors
