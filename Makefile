@@ -40,7 +40,7 @@ browser: $(READY)  ## click through every page of the course in a real browser (
 	$(ONE_THREAD) $(BIN)/python -m pytest tests/notebook $(SIDE_BY_SIDE) -m browser
 
 fuzz: $(READY)  ## try ten times as many damaged pictures and files of weights as `make test` does
-	$(BIN)/python -m pytest tests/faults --hypothesis-profile=fuzz
+	NSTLAB_KILLS=20 $(BIN)/python -m pytest tests/faults --hypothesis-profile=fuzz
 
 lab: $(READY)  ## open the course in JupyterLab
 	$(BIN)/nstlab lab notebooks

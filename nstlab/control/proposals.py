@@ -43,9 +43,10 @@ def propose_regions(
     content, style: whatever `load_image` takes. k: the number of regions, or "auto": as many as differ clearly, at most
     10. vgg, device: as in `stylize`. seed: of k-means. Raises ValueError for another k.
 
-    >>> regions = propose_regions("waterfront_day", "waterfront_night", k=3)
+    >>> day, night = load_image("waterfront_day", size=96), load_image("waterfront_night", size=96)
+    >>> regions = propose_regions(day, night, k=3)
     >>> len(regions), regions.content.shape
-    (3, torch.Size([3, 1, 213, 320]))
+    (3, torch.Size([3, 1, 64, 96]))
     """
     if k != "auto":
         k = whole("k (a number of regions, or 'auto')", k, 1, MANY)

@@ -57,7 +57,7 @@ def texture_run(
 ) -> Run:
     """`texture` as a stream of steps, to watch, pause and continue; it takes the same arguments.
 
-    >>> run = texture_run("starry_night", size=64, steps=1)
+    >>> run = texture_run(load_image("starry_night", size=64), size=64, steps=1)
     >>> [step.index for step in run], run.image.shape
     ([0, 1], torch.Size([1, 3, 51, 64]))
     """
@@ -127,7 +127,7 @@ def texture(
     Raises ImageError, ValueError and TypeError before the run begins, also for a tileable texture that needs tiles, and
     DivergenceError during it.
 
-    >>> result = texture("texture_citrus", (64, 80), tileable=True, steps=1)
+    >>> result = texture(load_image("texture_citrus", size=64), (64, 80), tileable=True, steps=1)
     >>> result.image.shape
     torch.Size([1, 3, 64, 80])
     """

@@ -10,7 +10,7 @@ from nstlab.control.textures import SHARES, circular, resized_around, texture, t
 from nstlab.images import load_image, resize
 from nstlab.preparation.starts import starting_image
 
-SIZE = (96, 128)
+SIZE = (64, 96)
 
 
 def seam(image: Tensor) -> float:
@@ -30,7 +30,7 @@ def seam(image: Tensor) -> float:
 @pytest.fixture(scope="module")
 def results(vgg) -> dict[bool, Result]:
     sample = load_image("starry_night", size=96)
-    return {tileable: texture(sample, SIZE, tileable=tileable, steps=30, vgg=vgg) for tileable in (True, False)}
+    return {tileable: texture(sample, SIZE, tileable=tileable, steps=20, vgg=vgg) for tileable in (True, False)}
 
 
 def test_copies_of_a_tileable_texture_show_no_seam_and_those_of_another_do(results):

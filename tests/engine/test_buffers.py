@@ -129,13 +129,16 @@ def test_only_large_cpu_tensors_use_the_buffer(owner):
     assert empty((1, 64, 64, 64), like=torch.ones(1, device="meta")).device.type == "meta"
 
 
+@pytest.fixture(scope="module", params=["avg", "max"])
+def network(request) -> VGG:
+    return VGG(pooling=request.param)
+
+
 @pytest.mark.parametrize("tile", [None, 128])
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
-@pytest.mark.parametrize("pooling", ["avg", "max"])
-def test_evaluations_reuse_the_memory_and_fit_into_it(monkeypatch, with_engine, tile, precision, pooling):
-    image = load_image("horses", size=192)
-    vgg = VGG(pooling=pooling)
-    objective = style_transfer_objective(vgg, image, image, tile=tile, precision=precision)
+def test_evaluations_reuse_the_memory_and_fit_into_it(monkeypatch, with_engine, tile, precision, network):
+    image = load_image("horses", size=160)
+    objective = style_transfer_objective(network, image, image, tile=tile, precision=precision)
     elsewhere, original = [], Buffer.empty
 
     def watched(buffer, shape, dtype):

@@ -23,7 +23,11 @@ from nstlab.vgg import VGG
 WITHIN = {"float32": (1e-4, 2e-3), "bfloat16": (3e-2, 6e-2), "float16": (3e-3, 2e-2)}
 
 
-EVERY_NETWORK = list(product(("vgg19", "vgg16"), ("avg", "max"), ("replicate", "zeros")))
+EVERY_NETWORK = [  # vgg16 has fewer layers of the same kinds
+    *product(["vgg19"], ("avg", "max"), ("replicate", "zeros")),
+    ("vgg16", "avg", "zeros"),
+    ("vgg16", "max", "replicate"),
+]
 
 
 @pytest.fixture(scope="module", params=EVERY_NETWORK, ids="-".join)
@@ -48,7 +52,7 @@ def agree(got: Point, expected: Point, losses: float, gradient: float) -> None:
 @pytest.mark.parametrize("tile", [None, 64])
 @pytest.mark.parametrize("precision", WITHIN)
 def test_every_precision_tile_and_network_equals_the_textbook(precision, tile, network):
-    content, style = load_image("horses", size=96), load_image("great_wave", size=80)
+    content, style = load_image("horses", size=80), load_image("great_wave", size=64)
     objective = style_transfer_objective(
         network, content, style, photorealism_weight=10.0, tile=tile, precision=precision
     )
@@ -56,19 +60,23 @@ def test_every_precision_tile_and_network_equals_the_textbook(precision, tile, n
     agree(objective.point(image, evaluate), objective.textbook(image), *WITHIN[precision])
 
 
-@pytest.mark.parametrize("size", [128, 75])  # 75 is odd at every pooling
-@pytest.mark.parametrize("pooling", ["avg", "max"])
+@pytest.fixture(scope="module", params=["avg", "max"])
+def circular(request) -> VGG:
+    return VGG(pooling=request.param, padding="circular")
+
+
+@pytest.mark.parametrize("size", [96, 75])  # 75 is odd at every pooling
 @pytest.mark.parametrize("precision", WITHIN)
-def test_circular_padding_equals_the_textbook_and_takes_no_tiles(precision, pooling, size, with_engine):
+def test_circular_padding_equals_the_textbook_and_takes_no_tiles(precision, size, circular, with_engine):
     content, style = load_image("horses", size=size), load_image("great_wave", size=64)
-    network, options = VGG(pooling=pooling, padding="circular"), {"precision": precision}
-    objective = style_transfer_objective(network, content, style, tile=128, **options)  # a tile for the whole image
+    options = {"precision": precision}
+    objective = style_transfer_objective(circular, content, style, tile=96, **options)  # a tile for the whole image
     image = image_like(content)
     agree(objective.point(image, evaluate), objective.textbook(image), *WITHIN[precision])
     with pytest.raises(ValueError, match=r"tiles of 64 with padding='circular'.*tile=None"):
-        style_transfer_objective(network, content, style, tile=64, **options)
+        style_transfer_objective(circular, content, style, tile=64, **options)
     with pytest.raises(ValueError, match=r"tiles of 64 with padding='circular'.*tile=None"):
-        evaluate(Objective(objective.terms, objective.weights, objective.size, network, tile=64), image)
+        evaluate(Objective(objective.terms, objective.weights, objective.size, circular, tile=64), image)
 
 
 @pytest.mark.parametrize("tile", [None, 64])

@@ -49,7 +49,7 @@ def child(script):
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("size", [64, 128, 256])
+@pytest.mark.parametrize("size", [64, 256])
 def test_the_estimate_is_within_15_percent_of_what_a_run_takes(size, precision, with_engine):
     tries = []
     for _ in range(3):  # a busy system takes pages back in the meantime, which a measurement then misses

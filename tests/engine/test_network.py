@@ -55,8 +55,8 @@ def test_readers_get_the_given_places_and_other_places_have_no_gradient(pooling,
 
 
 @pytest.mark.parametrize(("precision", "losses", "gradients"), [("float32", 1e-5, 5e-3), ("bfloat16", 2e-2, 5e-2)])
-def test_in_lower_precision_it_is_near_autograd(precision, losses, gradients):
-    vgg, image = VGG(), load_image("horses", size=75).requires_grad_()
+def test_in_lower_precision_it_is_near_autograd(vgg, precision, losses, gradients):
+    image = load_image("horses", size=75).requires_grad_()
     F = vgg(image, LAYERS)
     expected, got = [weigh(F[layer]) for layer in LAYERS], read(vgg, image, LAYERS, precision)
     torch.testing.assert_close([loss.float() for loss in got], expected, rtol=losses, atol=0.0)
@@ -78,24 +78,24 @@ def test_in_float64_its_responses_equal_those_of_vgg_forward():
         torch.testing.assert_close(got, F[layer])
 
 
-def test_the_backward_pass_may_be_repeated_and_start_from_some_values_only():
-    vgg, image = VGG(), load_image("horses", size=64).requires_grad_()
+def test_the_backward_pass_may_be_repeated_and_start_from_some_values_only(vgg):
+    image = load_image("horses", size=64).requires_grad_()
     got = read(vgg, image, LAYERS)
     first = gradient(got, image, retain_graph=True)
     assert torch.equal(gradient(got, image, retain_graph=True), first)
     torch.testing.assert_close(gradient(got[:2], image), gradient(read(vgg, image, LAYERS[:2]), image))
 
 
-def test_incoming_gradients_are_not_overwritten():
-    vgg, image = VGG(), load_image("horses", size=64).requires_grad_()
+def test_incoming_gradients_are_not_overwritten(vgg):
+    image = load_image("horses", size=64).requires_grad_()
     F = engine_read(vgg, image, [("conv1_1", lambda F: F), ("conv2_1", lambda F: F)])
     gradients = [torch.ones_like(f) for f in F]
     torch.autograd.grad(F, image, gradients)
     assert all(bool((D == 1).all()) for D in gradients)
 
 
-def test_an_in_place_change_of_a_response_is_detected():
-    vgg, image = VGG(), load_image("horses", size=64).requires_grad_()
+def test_an_in_place_change_of_a_response_is_detected(vgg):
+    image = load_image("horses", size=64).requires_grad_()
     (F,) = engine_read(vgg, image, [("conv2_1", lambda F: F)])
     loss = F.square().sum()
     with torch.no_grad():
@@ -104,7 +104,7 @@ def test_an_in_place_change_of_a_response_is_detected():
         loss.backward()
 
 
-def test_responses_are_freed_during_the_backward_pass():
+def test_responses_are_freed_during_the_backward_pass(vgg):
     deep_ones, alive = [], []
 
     def deep(F: Tensor) -> Tensor:
@@ -116,26 +116,26 @@ def test_responses_are_freed_during_the_backward_pass():
         twice.register_hook(lambda _: alive.append(not deep_ones[0].expired()))
         return twice.sum()
 
-    vgg, image = VGG(), load_image("horses", size=64).requires_grad_()
+    image = load_image("horses", size=64).requires_grad_()
     gradient(engine_read(vgg, image, [("conv3_1", deep), ("conv1_1", shallow)]), image)
     assert alive == [False]
 
 
-def test_a_reader_without_a_gradient_does_not_change_that_of_others():
-    vgg, image = VGG(), load_image("horses", size=64).requires_grad_()
+def test_a_reader_without_a_gradient_does_not_change_that_of_others(vgg):
+    image = load_image("horses", size=64).requires_grad_()
     both = engine_read(vgg, image, [("conv2_1", lambda F: F.detach().sum()), ("conv2_1", weigh)])
     torch.testing.assert_close(gradient(both, image), gradient(engine_read(vgg, image, [("conv2_1", weigh)]), image))
 
 
-def test_nothing_is_kept_if_no_gradient_is_required():
-    vgg, image = VGG(), load_image("horses", size=64)
+def test_nothing_is_kept_if_no_gradient_is_required(vgg):
+    image = load_image("horses", size=64)
     with torch.no_grad():
         assert not any(r.requires_grad for r in read(vgg, image.requires_grad_(), LAYERS))
     assert not any(r.requires_grad for r in read(vgg, image.detach(), LAYERS))
 
 
-def test_bfloat16_is_near_float32_and_takes_half_the_memory():
-    image, vgg = load_image("horses", size=64), VGG()
+def test_bfloat16_is_near_float32_and_takes_half_the_memory(vgg):
+    image = load_image("horses", size=64)
     exact = vgg(image, LAYERS)
     for name, short in zip(
         LAYERS, engine_read(vgg, image, [(n, lambda F: F) for n in LAYERS], precision="bfloat16"), strict=True
@@ -147,11 +147,11 @@ def test_bfloat16_is_near_float32_and_takes_half_the_memory():
 @pytest.mark.parametrize("pooling", ["avg", "max"])
 @pytest.mark.parametrize("times", [1e-12, 1.0, 1e12])
 def test_derivatives_may_be_far_outside_float16(pooling, times):
-    image = load_image("horses", size=64).requires_grad_()
+    vgg, image = VGG(pooling=pooling), load_image("horses", size=64).requires_grad_()
 
     def at(precision: str) -> tuple[list[Tensor], Tensor]:
         readers = [(layer, lambda F: times * weigh(F)) for layer in LAYERS]
-        losses = engine_read(VGG(pooling=pooling), image, readers, precision=precision)
+        losses = engine_read(vgg, image, readers, precision=precision)
         return losses, gradient(losses, image)
 
     (exact, by_float32), (got, by_float16) = at("float32"), at("float16")
@@ -159,7 +159,7 @@ def test_derivatives_may_be_far_outside_float16(pooling, times):
     assert (by_float16 - by_float32).norm() < 0.02 * by_float32.norm()
 
 
-def test_a_gradient_of_0_stays_0_in_float16():
+def test_a_gradient_of_0_stays_0_in_float16(vgg):
     image = load_image("horses", size=64).requires_grad_()
-    got = engine_read(VGG(), image, [("conv3_1", lambda F: 0 * F.sum())], precision="float16")
+    got = engine_read(vgg, image, [("conv3_1", lambda F: 0 * F.sum())], precision="float16")
     assert not gradient(got, image).any()

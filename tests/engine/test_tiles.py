@@ -35,8 +35,8 @@ def test_tiles_cover_every_pixel_once_lie_on_the_grid_and_keep_their_size(H, W, 
     assert (covered == 1).all()
 
 
-def test_without_its_halo_a_tile_would_be_wrong():
-    vgg, layer, image = VGG(), "conv4_1", load_image("horses", size=160)
+def test_without_its_halo_a_tile_would_be_wrong(vgg):
+    layer, image = "conv4_1", load_image("horses", size=160)
     whole = vgg(image, [layer])[layer]
     error = {}
     for around in (0, halo(vgg, [layer])):
@@ -54,8 +54,7 @@ def test_no_pixel_beyond_the_halo_reaches_a_response():
     assert rows[0] >= 128 - halo(vgg, [layer]) and rows[-1] < 144 + halo(vgg, [layer])
 
 
-def test_stylize_takes_a_tile_and_gives_the_same_picture():
-    vgg = VGG()
+def test_stylize_takes_a_tile_and_gives_the_same_picture(vgg):
     whole, tiled = (
         stylize("horses", "great_wave", size=96, steps=2, coarse_to_fine=False, vgg=vgg, tile=tile)
         for tile in (None, 48)
@@ -64,19 +63,19 @@ def test_stylize_takes_a_tile_and_gives_the_same_picture():
 
 
 @pytest.mark.parametrize("tile", [0, 8, 100, -16, "all"])
-def test_a_tile_off_the_grid_is_refused(tile):
+def test_a_tile_off_the_grid_is_refused(vgg, tile):
     with pytest.raises(ValueError, match="multiple of 16"):
-        plan(style_transfer_objective(VGG(), torch.rand(1, 3, 64, 64), torch.rand(1, 3, 64, 64), tile=tile))
+        plan(style_transfer_objective(vgg, torch.rand(1, 3, 64, 64), torch.rand(1, 3, 64, 64), tile=tile))
 
 
-def test_a_term_that_needs_the_whole_image_is_refused_by_name():
+def test_a_term_that_needs_the_whole_image_is_refused_by_name(vgg):
     term = Term(lambda image, F: F["conv1_1"].max(), ("conv1_1",))
     with pytest.raises(ValueError, match="peak"):
-        evaluate(Objective({"peak": term}, {"peak": 1.0}, (64, 64), VGG(), tile=32), torch.rand(1, 3, 64, 64))
+        evaluate(Objective({"peak": term}, {"peak": 1.0}, (64, 64), vgg, tile=32), torch.rand(1, 3, 64, 64))
 
 
-def test_the_tile_chosen_is_the_largest_that_fits():
-    vgg, size = VGG(), (2048, 3072)
+def test_the_tile_chosen_is_the_largest_that_fits(vgg):
+    size = (2048, 3072)
     assert fitting_tile(vgg, LAYERS, size, run_memory(vgg, LAYERS, size)) is None
     memory = run_memory(vgg, LAYERS, size) // 2
     tile = fitting_tile(vgg, LAYERS, size, memory)
@@ -84,8 +83,8 @@ def test_the_tile_chosen_is_the_largest_that_fits():
     assert fitting_tile(vgg, LAYERS, size, 0) == 256
 
 
-def test_bfloat16_is_planned_with_half_the_memory():
-    short, exact = (evaluation_memory(VGG(), LAYERS, (512, 512), None, p) - WORKSPACE for p in ("bfloat16", "float32"))
+def test_bfloat16_is_planned_with_half_the_memory(vgg):
+    short, exact = (evaluation_memory(vgg, LAYERS, (512, 512), None, p) - WORKSPACE for p in ("bfloat16", "float32"))
     assert 2 * short == pytest.approx(exact, abs=2)
 
 
@@ -94,9 +93,9 @@ def test_max_pooling_is_planned_with_more():
     assert least < more < 1.4 * least
 
 
-def test_float16_is_planned_with_a_wide_copy_of_what_is_read():
-    half, wide = (evaluation_memory(VGG(), LAYERS, (512, 512), None, p) - WORKSPACE for p in ("bfloat16", "float16"))
-    copies = sum(VGG().convolution(layer).out_channels * places_of(layer, (512, 512)) * 4 for layer in LAYERS)
+def test_float16_is_planned_with_a_wide_copy_of_what_is_read(vgg):
+    half, wide = (evaluation_memory(vgg, LAYERS, (512, 512), None, p) - WORKSPACE for p in ("bfloat16", "float16"))
+    copies = sum(vgg.convolution(layer).out_channels * places_of(layer, (512, 512)) * 4 for layer in LAYERS)
     assert wide / PEAK_FLOAT16 - half / PEAK["avg"] == pytest.approx(copies, abs=2)
 
 
@@ -111,8 +110,7 @@ def test_memory_for_filters_is_planned_until_they_are_prepared(precision):
     assert before - run_memory(vgg, LAYERS, (64, 64), None, precision) == made > 5e7
 
 
-def test_a_run_uses_tiles_if_memory_is_short(monkeypatch):
-    vgg = VGG()
+def test_a_run_uses_tiles_if_memory_is_short(vgg, monkeypatch):
     read(vgg, torch.rand(1, 3, 64, 64), [(layer, torch.Tensor.sum) for layer in LAYERS])  # prepares the filters
     smallest = run_memory(vgg, LAYERS, (320, 320), 256)
     monkeypatch.setattr("psutil.virtual_memory", lambda: type("memory", (), {"available": smallest}))

@@ -206,26 +206,30 @@ def test_what_no_door_takes_is_told_by_the_names_of_function_and_argument(vgg, n
     assert len(message) < 400, message
 
 
-ALIKE = {  # argument: what a user has, and the plain number
-    "steps": [(np.int64(2), 2), (Index(2), 2), (torch.tensor(2), 2)],
-    "seed": [(np.uint8(3), 3), (Index(3), 3), (np.int64(-3), -3)],
-    "size": [(np.int32(44), 44), (Index(44), 44)],
-    "tile": [(np.int64(32), 32), (Index(32), 32)],
-    "content_weight": [(np.float32(0.5), 0.5), (np.int64(1), 1.0), (torch.tensor(0.5), 0.5)],
-    "style_mix": [(np.array([0.25, 0.75]), [0.25, 0.75])],
-    "style_scale": [(np.float64(1.5), 1.5)],
-    "device": [(torch.device("cpu"), "cpu")],
-}
-
-
-@pytest.mark.parametrize(("argument", "given", "plain"), [(a, *pair) for a, pairs in ALIKE.items() for pair in pairs])
-def test_numbers_of_other_libraries_are_taken_as_python_s(vgg, argument, given, plain):
+@pytest.mark.parametrize(
+    ("argument", "plain", "alike"),
+    [  # a plain number, and what a user has
+        ("steps", 2, [np.int64(2), Index(2), torch.tensor(2)]),
+        ("seed", 3, [np.uint8(3), Index(3)]),
+        ("seed", -3, [np.int64(-3)]),
+        ("size", 44, [np.int32(44), Index(44)]),
+        ("tile", 32, [np.int64(32), Index(32)]),
+        ("content_weight", 0.5, [np.float32(0.5), torch.tensor(0.5)]),
+        ("content_weight", 1.0, [np.int64(1)]),
+        ("style_mix", [0.25, 0.75], [np.array([0.25, 0.75])]),
+        ("style_scale", 1.5, [np.float64(1.5)]),
+        ("device", "cpu", [torch.device("cpu")]),
+    ],
+)
+def test_numbers_of_other_libraries_are_taken_as_python_s(vgg, argument, plain, alike):
     style = [STYLE, STYLE.flip(2)] if argument == "style_mix" else STYLE
     valid = {"steps": 1, "style": style, "photorealism_weight": np.float32(0.5)}
-    found, expected = (call("stylize", vgg, **{**valid, argument: value}) for value in (given, plain))
-    assert torch.equal(found.image, expected.image)
-    assert len(found.history) == len(expected.history)
-    assert all(type(weight) is float for weight in found.history[-1].weights.values())
+    expected = call("stylize", vgg, **{**valid, argument: plain})
+    for given in alike:
+        found = call("stylize", vgg, **{**valid, argument: given})
+        assert torch.equal(found.image, expected.image), type(given)
+        assert len(found.history) == len(expected.history)
+        assert all(type(weight) is float for weight in found.history[-1].weights.values())
 
 
 @pytest.mark.parametrize(
@@ -346,6 +350,8 @@ ODD_PICTURES = {
 }
 VARIANTS = [
     {},
+    {"optimizer": "adam"},
+    {"optimizer": "adam", "start": "content"},  # whose gradient may be 0
     {"color": "content"},
     {"color": "match"},
     {"exact": True},
@@ -354,12 +360,11 @@ VARIANTS = [
 ]
 
 
-@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
-@pytest.mark.parametrize("settings", VARIANTS)
+@pytest.mark.parametrize("settings", VARIANTS, ids=str)
 @pytest.mark.parametrize("pictures", ODD_PICTURES)
-def test_odd_pictures_give_finite_pastiches_no_worse_than_the_start(vgg, pictures, settings, optimizer):
+def test_odd_pictures_give_finite_pastiches_no_worse_than_the_start(vgg, pictures, settings):
     content, style = ODD_PICTURES[pictures]
-    result = call("stylize", vgg, content=content, style=style, steps=3, optimizer=optimizer, **settings)
+    result = call("stylize", vgg, content=content, style=style, steps=2, **settings)
     totals = [record.total for record in result.history]
     assert torch.isfinite(result.image).all()
     assert all(map(math.isfinite, totals))
@@ -374,9 +379,9 @@ def test_odd_pictures_through_everything_else(vgg, pictures):
     regions = propose_regions(content, style, vgg=vgg)
     assert len(regions) == len(regions.content) == len(regions.style) >= 1
     halves = Regions(HALVES, torch.ones(2, 1, *style.shape[2:]))
-    image = photograph(content, style, halves, size=48, steps=(1, 1), vgg=vgg, precision="float32").image
+    image = photograph(content, style, halves, size=48, steps=(0, 1), vgg=vgg, precision="float32").image
     assert torch.isfinite(image).all()
-    assert torch.isfinite(texture(style, 48, steps=2, vgg=vgg, precision="float32").image).all()
+    assert torch.isfinite(texture(style, 48, steps=1, vgg=vgg, precision="float32").image).all()
     found = measure(image, content, style, vgg=vgg)
     assert all(map(math.isfinite, [found.energy_per_pixel, found.ssim, *found.gram_distance.values()]))
 

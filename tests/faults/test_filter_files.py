@@ -314,6 +314,13 @@ def test_a_cache_that_cannot_be_written_is_named_with_the_way_out(downloads, mon
     assert names_the_way_out(refused("torchvision"))
 
 
+@pytest.fixture
+def small_photographs(monkeypatch):
+    """Mean responses are taken over the photographs at 64 pixels, for tests of where they are kept."""
+    monkeypatch.setattr("nstlab.vgg.MEAN_RESPONSE_SIZE", 64)
+
+
+@pytest.mark.usefixtures("small_photographs")
 def test_mean_responses_are_computed_where_they_cannot_be_kept(tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "good"))
     expected = VGG("vgg16", weights="random", normalized=True).conv1_1.weight
@@ -322,6 +329,7 @@ def test_mean_responses_are_computed_where_they_cannot_be_kept(tmp_path, monkeyp
     assert torch.equal(VGG("vgg16", weights="random", normalized=True).conv1_1.weight, expected)
 
 
+@pytest.mark.usefixtures("small_photographs")
 @pytest.mark.parametrize("torn", [b"", b"\0" * 1000])
 def test_a_torn_file_of_mean_responses_is_computed_again(tmp_path, monkeypatch, torn):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))

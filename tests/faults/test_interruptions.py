@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 import time
+from itertools import cycle
 
 import pytest
 
@@ -65,9 +66,11 @@ def test_further_signals_do_not_disturb_the_saving(tmp_path):
     assert load_image(out).shape == (1, 3, 42, 64) and plot.exists() and str(plot).encode() in said
 
 
-@pytest.mark.parametrize("seconds", [0.15, 0.5, 1.0, 1.5, 2.0, 2.5])
-@pytest.mark.parametrize(("number", "code"), CODES)
-def test_a_signal_before_the_first_epoch_is_one_line(tmp_path, number, code, seconds):
+@pytest.mark.parametrize(
+    ("seconds", "number", "code"),
+    [(s, *c) for s, c in zip([0.15, 0.5, 1.0, 1.5, 2.0, 2.5], cycle(CODES), strict=False)],
+)
+def test_a_signal_before_the_first_epoch_is_one_line(tmp_path, seconds, number, code):
     ready, out = "import sys; sys.stdout.write('.'); sys.stdout.flush()", tmp_path / "p.png"
     script = f"{ready}; from nstlab.__main__ import main; sys.exit(main({[*LONG, '-o', str(out)]}))"
     process = subprocess.Popen(

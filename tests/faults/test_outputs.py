@@ -271,7 +271,7 @@ def test_a_checkpoint_is_resumed_to_the_same_bytes(tmp_path, capsys):
     [
         f"{STYLIZE} -o p.png --plot l.png --losses l.csv --film f.gif",
         "photorealize hills_autumn hills_autumn -o p.png --steps 2",
-        "texture texture_citrus -o p.png --size 64 --steps 1",
+        "texture sample.png -o p.png --size 64 --steps 1",
         "photograph hills_summer hills_autumn -o p.png --size 96",
         "samples",
         "--help",
@@ -279,6 +279,7 @@ def test_a_checkpoint_is_resumed_to_the_same_bytes(tmp_path, capsys):
     ],
 )
 def test_standard_error_is_the_progress_bar_alone(command, tmp_path):
+    save_image(load_image("texture_citrus", size=64), tmp_path / "sample.png")
     everything = [sys.executable, "-W", "error", "-m", "nstlab", *command.split()]
     done = subprocess.run(everything, capture_output=True, text=True, cwd=tmp_path)
     bars = [line for line in re.split("[\r\n]+", done.stderr) if line]

@@ -18,7 +18,7 @@ from nstlab.command_line.commands import stylize_from
 from nstlab.command_line.parser import PHOTOREALIZE_STEPS, parser
 from nstlab.control.photographs import photograph
 from nstlab.control.textures import texture_run
-from nstlab.images import load_image
+from nstlab.images import load_image, save_image
 from nstlab.optimizers import OPTIMIZERS, Adam
 from nstlab.photorealism import STEPS, photorealize_run
 from nstlab.preparation.colors import COLORS
@@ -194,8 +194,9 @@ def test_photograph_writes_preview_stages_and_result(tmp_path, capsys):
 
 
 def test_texture_and_film(tmp_path, capsys):
-    out, film = tmp_path / "texture.png", tmp_path / "growing.gif"
-    command = f"texture texture_citrus -o {out} --steps 1 --size 64 80 --tileable --film {film}"
+    out, film, sample = tmp_path / "texture.png", tmp_path / "growing.gif", tmp_path / "sample.png"
+    save_image(load_image("texture_citrus", size=64), sample)
+    command = f"texture {sample} -o {out} --steps 1 --size 64 80 --tileable --film {film}"
     assert cli.main(command.split()) == 0
     assert load_image(out).shape == (1, 3, 64, 80) and f"wrote {out}, {film}" in capsys.readouterr().out
     with Image.open(film) as pictures:

@@ -91,7 +91,7 @@ def test_weights_are_read_from_tables():
 @pytest.mark.parametrize("pooling", ["avg", "max"])
 def test_no_filter_of_the_papers_network_is_dead(pooling):
     network = VGG("vgg19", pooling=pooling)
-    responses = mean_responses(network, [load_image(sample.name, size=256) for sample in samples()])
+    responses = mean_responses(network, [load_image(sample.name, size=160) for sample in samples()])
     assert {layer: (mean <= 0).sum().item() for layer, mean in responses.items()} == dict.fromkeys(network.layers, 0)
 
 
@@ -149,10 +149,9 @@ def test_with_circular_padding_the_image_has_no_edge(pooling, image):
     assert largest_difference(shifted, expected) < 1e-5
 
 
-def test_normalized_network_has_mean_response_1_and_is_otherwise_the_same(image):
+def test_a_normalized_network_divides_every_response_by_its_mean_over_the_photographs(image):
+    """So that the mean becomes 1."""
     vgg, scaled = VGG("vgg16"), VGG("vgg16", normalized=True)
-    for name, mean in mean_responses(scaled, photographs()).items():
-        torch.testing.assert_close(mean, torch.ones_like(mean), atol=1e-3, rtol=0, msg=f"{name}: {mean}")
     s = mean_responses(vgg, photographs())
     F = vgg(image, vgg.layers)
     expected = {name: F[name] / s[name].view(1, -1, 1, 1) for name in vgg.layers}
@@ -168,6 +167,7 @@ def test_stored_mean_responses_are_those_of_the_bundled_network_with_max_pooling
 
 def test_mean_responses_of_other_filters_are_computed_once_and_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr("nstlab.vgg.MEAN_RESPONSE_SIZE", 64)  # nothing here depends on it
     first = VGG(weights="random", normalized=True)
     (kept,) = tmp_path.rglob("mean_responses_*")
     doubled = {name: 2 * s for name, s in safetensors.torch.load_file(kept).items()}
