@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from nstlab.base.files.checkpoints import Checkpoint
@@ -15,13 +14,12 @@ from nstlab.base.numerics.arguments import naming, whole
 from nstlab.base.numerics.end_of_python import finished_before_exit
 from nstlab.base.numerics.modes import without_modes
 from nstlab.base.progress import watching
-from nstlab.base.records import DivergenceError, Record, Result, Step
-from nstlab.images import resize
+from nstlab.base.records import DivergenceError, Record, Result, Step, frame
 from nstlab.objective import Objective, Point, checked_weights
 
 GROWTH = 100.0  # times its first values that the total may reach before a run counts as diverged,
 FAR = 1.0  # if a value is by more than this from mid-gray, where colors are within 0.5
-FRAMES, FRAME_SIDE = 48, 256  # of a run's film: at most so many, with at most so many pixels on the longer side
+FRAMES = 48  # of a run's film, at most
 
 
 class Run(Iterator[Step]):
@@ -157,12 +155,3 @@ class Run(Iterator[Step]):
         """What changes from step to step, for a checkpoint."""
         own = [self.history, self.first, self.image, self.best, self.frames, self.every]
         return [self.points.state(), [dict(o.weights) for o in self.objectives], own]  # type: ignore[attr-defined]
-
-
-def frame(image: Tensor) -> Tensor:
-    """An image, (1, 3, H, W), as a frame of a film: no longer than FRAME_SIDE, 8 bits a color, on the CPU.
-
-    >>> frame(torch.ones(1, 3, 384, 512)).shape, frame(torch.ones(1, 3, 1, 1)).flatten()
-    (torch.Size([1, 3, 192, 256]), tensor([255, 255, 255], dtype=torch.uint8))
-    """
-    return (resize(image, min(FRAME_SIDE, max(image.shape[2:]))) * 255).round().to(torch.uint8)

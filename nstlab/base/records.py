@@ -8,10 +8,15 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
+import torch
 from torch import Tensor
+
+from nstlab.base.files.pixels import interpolated
 
 if TYPE_CHECKING:
     from nstlab.control.clips import Clip
+
+FRAME_SIDE = 256  # pixels: longer side of the frames of a film, at most
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,18 @@ class Result:
         <film of 6 frames, 64 x 42 pixels>
         """
         return cast("Clip", import_module("nstlab.control.clips").clip(self, fps))
+
+
+def frame(image: Tensor) -> Tensor:
+    """An image, (1, 3, H, W), as a frame of a film: no longer than FRAME_SIDE, 8 bits a color, on the CPU.
+
+    >>> frame(torch.ones(1, 3, 384, 512)).shape, frame(torch.ones(1, 3, 1, 1)).flatten()
+    (torch.Size([1, 3, 192, 256]), tensor([255, 255, 255], dtype=torch.uint8))
+    """
+    H, W = image.shape[2:]
+    shrink = min(1.0, FRAME_SIDE / max(H, W))
+    small = interpolated(image, (max(1, round(H * shrink)), max(1, round(W * shrink))))
+    return (small.clamp(0, 1) * 255).round().to(torch.uint8)
 
 
 class DivergenceError(ArithmeticError):

@@ -12,9 +12,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from nstlab.base.records import Result
+from nstlab.base.records import Result, frame
 from nstlab.control.films import check_fps, film
-from nstlab.runs import frame
 
 
 @dataclass(frozen=True, repr=False)
