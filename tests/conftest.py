@@ -1,6 +1,7 @@
 """What several tests need: the default network, and an image that is interrupted when it is used."""
 
 import os
+import signal
 
 import pytest
 import torch
@@ -13,6 +14,11 @@ from nstlab.vgg import VGG
 settings.register_profile("normal", max_examples=250, deadline=None)
 settings.register_profile("fuzz", max_examples=2_500, deadline=None)
 settings.load_profile("normal")
+
+
+def pytest_configure():
+    """Interrupts arrive, also where a shell has started the tests in the background, which ignores them."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items):
