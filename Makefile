@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4  # of pytest-xdist; each process takes up to 4 GB
-ONE_THREAD := OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1  # for each; numba, of pymatting, would set PyTorch's, too
+ONE_THREAD := OMP_NUM_THREADS=1  # for each
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test browser fuzz soak lab app bench gpu book dist notebooks clean

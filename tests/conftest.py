@@ -10,6 +10,9 @@ from torch import Tensor
 
 from nstlab.vgg import VGG
 
+# pymatting would compile itself for 40 seconds when it is first imported; on small pictures that gains nothing
+os.environ["NUMBA_DISABLE_JIT"] = "1"
+
 # how many cases the fuzzed tests try that do not say it themselves: `make fuzz` takes the second profile
 settings.register_profile("normal", max_examples=250, deadline=None)
 settings.register_profile("fuzz", max_examples=2_500, deadline=None)
