@@ -21,6 +21,7 @@ from nstlab.base.files.architecture import layer_names, starts_a_block, stride
 from nstlab.base.files.filter_files import BUNDLED, DATA, Filters, load_filters
 from nstlab.base.files.pixels import described
 from nstlab.base.files.weight_files import kept_tensors
+from nstlab.base.interrupts import interrupt_afterwards
 from nstlab.base.numerics.arguments import SEEDS, check_choices, check_type, whole
 from nstlab.base.numerics.modes import entrance, without_modes
 from nstlab.images import load_image, samples
@@ -72,11 +73,12 @@ class VGG(nn.Module):
         filters = load_filters(network, weights, whole("seed", seed, *SEEDS))
         for buffer, values in (("mean", filters.mean), ("std", filters.std)):
             self.register_buffer(buffer, torch.tensor(values, dtype=torch.float32, device="cpu").view(1, 3, 1, 1))
-        for name in self.layers:
-            weight, bias = filters.tensors[f"{name}.weight"], filters.tensors[f"{name}.bias"]
-            convolution = nn.Conv2d(weight.shape[1], weight.shape[0], 3, device="meta")  # draws no random numbers
-            convolution.weight, convolution.bias = nn.Parameter(weight), nn.Parameter(bias)
-            self.add_module(name, convolution)
+        with interrupt_afterwards():  # the first convolution imports more of PyTorch 2.8
+            for name in self.layers:
+                weight, bias = filters.tensors[f"{name}.weight"], filters.tensors[f"{name}.bias"]
+                convolution = nn.Conv2d(weight.shape[1], weight.shape[0], 3, device="meta")  # draws no random numbers
+                convolution.weight, convolution.bias = nn.Parameter(weight), nn.Parameter(bias)
+                self.add_module(name, convolution)
         self.requires_grad_(False).to(memory_format=torch.channels_last)  # 10 to 15 % faster than the default layout
         if normalized:
             self.scale(known_mean_responses(self, filters, bundled=weights is None))

@@ -147,12 +147,12 @@ def gram(F: Tensor) -> Tensor:
     >>> gram(torch.ones(1, 300, dtype=torch.bfloat16))
     tensor([[300.]])
     """
-    if F.dtype != torch.bfloat16 or F.device.type == "mps":  # mm has no out_dtype on MPS
-        F = at_least_float32(F)
-        return F @ F.T
-    if F.device.type == "cpu":
+    if F.dtype == torch.bfloat16 and F.device.type == "cpu":
         return gram_bfloat16(F)
-    return torch.mm(F, F.T, out_dtype=torch.float32)
+    if F.dtype == torch.bfloat16 and F.device.type == "cuda":  # where mm has out_dtype
+        return torch.mm(F, F.T, out_dtype=torch.float32)
+    F = at_least_float32(F)
+    return F @ F.T
 
 
 def gram_bfloat16(F: Tensor) -> Tensor:
