@@ -200,6 +200,6 @@ print(stylize("horses", "great_wave", size=64, steps=3).epoch)
 """
 
 
-def test_an_interrupt_in_the_middle_of_an_import_does_not_leave_a_package_half_imported():
+def test_an_interrupt_in_the_middle_of_an_import_does_not_leave_a_package_half_imported(with_engine):
     done = subprocess.run([sys.executable, "-c", IN_AN_IMPORT], capture_output=True, text=True, timeout=120)
     assert (done.stdout, done.stderr) == ("interrupted\n3\n", "")
