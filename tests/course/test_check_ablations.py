@@ -84,6 +84,11 @@ WRONG = [
     (check.evaluations_to, lambda totals, level: next((e for e in totals if e[1] <= level), None), "whole entries"),
     (check.evaluations_to, lambda totals, level: next((n for n, t in totals if t < level), None), "equals the level"),
     (check.evaluations_to, lambda totals, level: reached(totals[::-1], level), "last time"),
+    (
+        check.evaluations_to,
+        lambda totals, level: reached(sorted(totals, key=lambda entry: -entry[1]), level),
+        "You sort the totals",
+    ),
     (check.evaluations_to, lambda totals, level: next((n for n, t in totals if t >= level), None), "which way"),
     (check.evaluations_to, lambda totals, level: next(n for n, t in totals if t <= level), "never reached: what"),
     (check.evaluations_to, lambda totals, level: min(n for n, t in totals if t <= level), "never reached: what"),

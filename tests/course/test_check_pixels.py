@@ -151,6 +151,11 @@ WRONG = [
     (check.finite_difference, one_clone, "two names for one tensor"),
     (check.finite_difference, lambda f, x, p, h: difference(f, x, p, -h, -h, 2 * h), "sign is wrong"),
     (check.finite_difference, lambda f, x, p, h: (f(x + h) - f(x - h)) / (2 * h), "All pixels were moved"),
+    (
+        check.finite_difference,
+        lambda f, x, p, h: (f(x + h * (x == x[p])) - f(x - h * (x == x[p]))) / (2 * h),
+        "Every pixel with that value",
+    ),
     (check.finite_difference, by_autograd, "does not ask autograd"),
     (check.finite_difference, in_place, "has changed. Work on a copy"),
     (

@@ -23,7 +23,7 @@ PAIRS: list[tuple[Settings, Settings]] = [
     (BASE | {"rate": 0.04}, BASE | {"rate": float("0.04")}),  # equal, and not the same object
     ({"pooling": "avg"}, {"pooling": "avg", "seed": 1}),
 ]
-TOTALS = [(1, 90.0), (2, 50.0), (5, 20.0), (6, 9.0), (8, 11.0), (9, 7.0)]  # (evaluations so far, total)
+TOTALS = [(1, 90.0), (2, 50.0), (5, 20.0), (6, 9.0), (7, 9.5), (8, 11.0), (9, 7.0)]  # (evaluations, total)
 
 
 def one_factor(mine: Callable[[Mapping[str, Any], Mapping[str, Any]], str | None]) -> Verdict:
@@ -118,6 +118,7 @@ def evaluations_to(mine: Callable[[Sequence[tuple[int, float]], float], int | No
         Slip([4, 3, None], positions),
         Slip([9, 9, None], "That is the last time. Which was the first?"),
         Slip([9, 5, None], "The total has risen again later. When was it at or below the level for the first time?"),
+        Slip([7, 5, None], "You sort the totals. The list is in the order of the run, and its first entry counts."),
         Slip([9.0, 20.0, None], "These are the totals. How many evaluations had been made there?"),
         Slip([(6, 9.0), (5, 20.0), None], "These are whole entries of the list. Return the evaluations alone."),
         Slip([6, 6, None], "A total that equals the level has reached it."),

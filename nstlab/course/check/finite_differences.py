@@ -58,6 +58,7 @@ def finite_difference(mine: Callable[[Loss, Tensor, Place, float], Any]) -> Verd
     """Exercise 2: the derivative of a loss by one pixel value, as `central_difference` computes it."""
     image = torch.linspace(0, 1, 60, dtype=torch.float64).reshape(1, 3, 4, 5)
     place, h = (0, 1, 2, 3), 0.1  # large, so that one-sided and two-sided differences are not equal
+    image[0, 0, 0, 0] = image[place]  # another pixel of the same value, which must not move with it
 
     def loss(x: Tensor) -> Tensor:  # in which all pixels have a part at once
         return torch.sin(3 * x).sum().square()
@@ -71,7 +72,10 @@ def finite_difference(mine: Callable[[Loss, Tensor, Place, float], Any]) -> Verd
     up, here, down = loss_with(x + h), loss(image).item(), loss_with(x - h)
     one_sided = "You step to one side only. If you step to both, the error is of order h squared instead of h."
     not_moved = "One of the two is still the image itself, but you divide by 2 h: a step of h down from +h leads to 0."
+    alike = image == image[place]
+    all_alike = (loss(image + h * alike) - loss(image - h * alike)) / (2 * h)
     slips = [
+        Slip(all_alike, "Every pixel with that value was moved: choose it by its place, `x[place]`."),
         Slip((up - down) / h, "Too large by a factor of 2: how far apart are the two points at which you evaluate?"),
         Slip(up - down, "That is the rise. A slope is the rise divided by something."),
         Slip((up - down) / 2, "You divide by 2. By which distance should the rise be divided?"),
